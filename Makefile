@@ -17,6 +17,8 @@ help: ## lists these commands
 up: .venv/ready ## runs Bindery on this machine until Ctrl-C
 	@exec $(RUN) -m bindery_local
 
+test test-cluster: export PYTHONDONTWRITEBYTECODE = # each process would compile anew what it imports
+
 test: .venv/ready ## runs all tests that can run on this machine
 	@folder=$$(mktemp -d /tmp/b.XXXX) && trap 'rm -rf '$$folder EXIT && \
 		$(RUN) -m pytest -n 3 --dist loadscope --durations=10 --basetemp=$$folder/t # short, because the paths of a browser's sockets are limited

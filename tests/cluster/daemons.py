@@ -91,10 +91,15 @@ def until(ready: Callable[[], bool], daemons: Iterable[Daemon], seconds: float =
     """
     end = time.monotonic() + seconds
     daemons = tuple(daemons)
-    while not ready():
+    while True:
+        start = time.monotonic()
+        if ready():
+            return
         for daemon in daemons:
             daemon.check()
-        if time.monotonic() > end:
+        now = time.monotonic()
+        if now > end:
             logs = "\n".join(f"{daemon.name}: {daemon.last_lines()}" for daemon in daemons)
             raise NotStarted(f"not ready within {seconds:.0f} s\n{logs}")
-        time.sleep(0.05)
+        # An expensive condition, for example a call of kubectl, is tried less often.
+        time.sleep(min(0.5, max(0.05, 4 * (now - start))))

@@ -2,9 +2,11 @@
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -49,6 +51,25 @@ def spec(git_server: GitServer, shipped: Shipped) -> str:
     dockerfile = f"FROM {shipped.cluster.base_image}\nCOPY --chown=1000 . /home/jovyan\n"
     make_repository(git_server.root / "pod.git", {"Dockerfile": dockerfile, "hello.txt": "hello from the repository\n"})
     return f"{quote(git_server.url('pod.git'), safe='')}/HEAD"
+
+
+@pytest.fixture
+def home(bindery: LocalRuntime, spec: str, tmp_path: Path) -> Path:
+    """Provide the home folder of another runtime that has the repository's environment already, and no launch or session.
+
+    An image is in the registry, so the environment's record is all that a runtime needs of it.
+    """
+    assert bindery.launch(spec, build_only="true").last.phase == "ready"
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    with (
+        closing(sqlite3.connect(bindery.home / "table.sqlite")) as table,
+        closing(sqlite3.connect(home / "table.sqlite")) as copy,
+    ):
+        table.backup(copy)
+        with copy:
+            copy.execute("DELETE FROM items WHERE sk != 'environment'")
+    return home
 
 
 def test_a_dockerfile_is_built_and_its_session_is_used_through_the_gateway(
@@ -119,10 +140,10 @@ def _socket(page: Page, session: Session) -> object:
 
 
 def test_an_idle_session_ends_and_leaves_no_objects_on_the_cluster(
-    settings: dict[str, str], git_server: GitServer, spec: str, shipped: Shipped, tmp_path: Path
+    settings: dict[str, str], git_server: GitServer, spec: str, shipped: Shipped, home: Path
 ) -> None:
     words = {**settings, "idle_seconds": "3"}
-    with LocalRuntime(tmp_path / "home", allowed_private_hosts=git_server.address, settings=words) as bindery:
+    with LocalRuntime(home, allowed_private_hosts=git_server.address, settings=words) as bindery:
         ready = bindery.launch(spec).last.data
         until(lambda: not shipped.objects(session_of(ready)), 60)
         over = httpx.get(f"{ready['url']}lab/tree/hello.txt", trust_env=False)
@@ -132,9 +153,9 @@ def test_an_idle_session_ends_and_leaves_no_objects_on_the_cluster(
 
 
 def test_one_ctrl_c_ends_every_started_session(
-    settings: dict[str, str], git_server: GitServer, spec: str, shipped: Shipped, tmp_path: Path
+    settings: dict[str, str], git_server: GitServer, spec: str, shipped: Shipped, home: Path
 ) -> None:
-    with LocalRuntime(tmp_path / "home", allowed_private_hosts=git_server.address, settings=settings) as bindery:
+    with LocalRuntime(home, allowed_private_hosts=git_server.address, settings=settings) as bindery:
         ready = bindery.launch(spec).last.data
         assert len(shipped.objects(session_of(ready))) == 4
         bindery.stop()
@@ -143,9 +164,9 @@ def test_one_ctrl_c_ends_every_started_session(
 
 
 def test_sessions_survive_a_crash_of_the_control_plane(
-    settings: dict[str, str], git_server: GitServer, spec: str, tmp_path: Path
+    settings: dict[str, str], git_server: GitServer, spec: str, home: Path
 ) -> None:
-    with LocalRuntime(tmp_path / "home", allowed_private_hosts=git_server.address, settings=settings) as bindery:
+    with LocalRuntime(home, allowed_private_hosts=git_server.address, settings=settings) as bindery:
         session = Session.of(bindery.launch(spec).last.data)
         bindery.kill9()
         assert session.answers()
@@ -155,10 +176,10 @@ def test_sessions_survive_a_crash_of_the_control_plane(
 
 
 def test_the_reason_of_a_delayed_session_start_is_shown_during_the_wait(
-    settings: dict[str, str], git_server: GitServer, spec: str, tmp_path: Path
+    settings: dict[str, str], git_server: GitServer, spec: str, home: Path
 ) -> None:
     words = {**settings, "node_selector": '{"pool": "nowhere"}', "start_seconds": "12"}
-    with LocalRuntime(tmp_path / "home", allowed_private_hosts=git_server.address, settings=words) as bindery:
+    with LocalRuntime(home, allowed_private_hosts=git_server.address, settings=words) as bindery:
         launched = bindery.launch(spec)
         waits = "The cluster has no room for the session yet: no node has the labels that are asked for. "
         assert f"{waits}Waiting for it to make some...\n" in launched.text

@@ -204,7 +204,12 @@ def authorized(token: str = TOKEN) -> dict[str, str]:
 def until(condition: Callable[[], object], seconds: float = 20) -> None:
     """Ask repeatedly until the condition holds. Raise TimeoutError."""
     end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
+    while True:
+        start = time.monotonic()
+        if condition():
+            return
+        now = time.monotonic()
+        if now > end:
             raise TimeoutError("it never became so")
-        time.sleep(0.02)
+        # An expensive condition, for example a call of kubectl, is tried less often.
+        time.sleep(min(0.5, max(0.02, 4 * (now - start))))

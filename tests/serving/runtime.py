@@ -375,7 +375,12 @@ class LocalRuntime:
 def until(condition: Callable[[], object], seconds: float = 30) -> None:
     """Ask repeatedly until the condition holds. Raise TimeoutError."""
     end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
+    while True:
+        start = time.monotonic()
+        if condition():
+            return
+        now = time.monotonic()
+        if now > end:
             raise TimeoutError("it never became so")
-        time.sleep(0.05)
+        # An expensive condition, for example a call of kubectl, is tried less often.
+        time.sleep(min(0.5, max(0.05, 4 * (now - start))))

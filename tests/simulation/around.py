@@ -118,6 +118,7 @@ class Around:
 
     def _lasts(self, call: str) -> float:
         """Return the time of a call's way there or back: mostly little, now and then much longer than the next ten."""
-        slow = bool(self.sluggish) and all(word in call for word in self.sluggish)
-        mean = min(1.5, SLOWER * self.latency) if slow else self.latency
+        mean = self.latency
+        if self.sluggish and all(word in call for word in self.sluggish):
+            mean = min(1.5, SLOWER * mean)
         return mean * self.random.expovariate(1)

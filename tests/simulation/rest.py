@@ -54,10 +54,12 @@ def check_pairs(
             if record is None or session not in stop_reasons:
                 raise Broken(f"an object is still there and its session {ended}", session)
     for record in sessions.values():
+        if record.state is not SessionState.RUNNING:
+            continue
         young = max(record.created_at, record.last_activity) > long_ago
         gone_at = launcher.facts[record.id].gone_at if record.id in launcher.facts else None
         gone = gone_at is not None and gone_at < start
-        if record.state is SessionState.RUNNING and not young and gone and record.id not in stop_reasons:
+        if not young and gone and record.id not in stop_reasons:
             raise Broken("a session has no object, and its end was not requested", record.id)
 
 
@@ -67,9 +69,11 @@ def check_ages(watched: Watched, stop_reasons: Mapping[str, str], start: float, 
     A session that is too old is asked to end, once it was ready for long enough to be due.
     """
     for session in watched.sessions.values():
+        if session.state is not SessionState.RUNNING:
+            continue
         ready_at = watched.launches[session.id].ended_at or start
         old = max(session.created_at + limit, ready_at) + period + APART_SECONDS < start
-        if old and session.state is SessionState.RUNNING and session.id not in stop_reasons:
+        if old and session.id not in stop_reasons:
             raise Broken("a session outlived its limit and a sweep", session.id)
 
 

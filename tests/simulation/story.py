@@ -1,14 +1,13 @@
 """The story of a seed, line by line, and the command that shows it again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LOOKS = ("get ", "query ")
 LINES = 80
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A line of the story.
 
     at: seconds since the beginning.

@@ -39,10 +39,13 @@ class Task:
 class Scheduler:
     """A scheduler with a method run(). It does due actions, in the order of (time, order of asking), until no action
     is due before `until`.
+
+    task: the task that runs now, if one.
     """
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
+        self.task: Task | None = None
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._tasks: dict[greenlet, Task] = {}
@@ -61,16 +64,12 @@ class Scheduler:
         return task
 
     def _work(self, task: Task, work: Callable[[], object]) -> None:
+        self.task = task
         try:
             work()
         finally:
             del self._tasks[task.greenlet]
-
-    @property
-    def task(self) -> Task | None:
-        """Return the task that runs now."""
-        running: greenlet = getcurrent()
-        return self._tasks.get(running)
+            self.task = None
 
     def pause(self, seconds: float) -> None:
         """Let other tasks run. The task goes on later, or is killed when its time is over. Outside of tasks the call
@@ -81,7 +80,11 @@ class Scheduler:
             return
         over = self.clock.time + seconds > task.until
         self.after(max(0.0, task.until - self.clock.time) if over else seconds, task.greenlet.switch)
-        self._main.switch()
+        self.task = None
+        try:
+            self._main.switch()
+        finally:
+            self.task = task
         if over:
             task.troubles += 1
             raise Killed
