@@ -12,7 +12,10 @@ from bindery.domain.errors import BuildServiceDown, RepositoryUnusable
 from bindery_builder.environments.uv_command import UvCommand
 from bindery_local.builds.environments import BuiltEnvironment, environment_of
 from tests.building import REF, Building, ordered
+from tests.serving.conda_channel import served
 from tests.serving.uv import UV
+
+BUILT = '[build-system]\nrequires = ["setuptools"]\n'
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def test_the_own_package_is_installed_without_extra_files_in_the_copy(
 ) -> None:
     files = {
         "setup.py": "from setuptools import setup\nsetup(name='own', version='1', py_modules=['own'])\n",
-        "pyproject.toml": '[project]\nname = "own"\nversion = "1"\n[tool.setuptools]\npy-modules = ["own"]\n',
+        "pyproject.toml": BUILT + '[project]\nname = "own"\nversion = "1"\n[tool.setuptools]\npy-modules = ["own"]\n',
     }
     environment = built(building, building.build({name: files[name], "own.py": "VALUE = 42\n"}, scope="tree"))
     assert environment.content is not None
@@ -76,7 +79,7 @@ def test_an_editable_install_of_the_repository_works(building: Building, tmp_pat
     files = {
         "binder/requirements.txt": "-e .\n",
         "own.py": "VALUE = 7\n",
-        "pyproject.toml": '[project]\nname="own"\nversion="1"\n[tool.setuptools]\npy-modules=["own"]\n',
+        "pyproject.toml": BUILT + '[project]\nname="own"\nversion="1"\n[tool.setuptools]\npy-modules=["own"]\n',
     }
     environment = built(building, building.build(files, scope="tree"))
     assert output_of(environment.python, "import own; print(own.VALUE)", tmp_path) == "7"
@@ -147,6 +150,36 @@ def test_requirements_that_conflict_with_jupyterlab_are_installed_first(building
     environment = built(building, building.build({"requirements.txt": "six==1.16.0\nidna==2.7\n"}))
     assert "it goes in second" in building.queue.text
     assert output_of(environment.python, "import jupyterlab, six; print(six.__version__)", tmp_path) == "1.16.0"
+
+
+def test_a_conflict_with_a_long_explanation_is_recognised(building: Building, tmp_path: Path) -> None:
+    environment = built(building, building.build({"requirements.txt": "requests==2.18.4\n"}))
+    assert "it goes in second" in building.queue.text
+    assert output_of(environment.python, "import jupyterlab, ipywidgets, pkg_resources", tmp_path) == ""
+
+
+def test_the_best_version_of_all_indexes_is_installed(building: Building, tmp_path: Path) -> None:
+    names = tmp_path / "index" / "simple" / "six"
+    names.mkdir(parents=True)
+    (names / "index.html").write_text('<a href="six-1.10.0-py3-none-any.whl">six-1.10.0-py3-none-any.whl</a>')
+    with served(tmp_path / "index") as address:
+        files = {"requirements.txt": f"--extra-index-url {address}/simple\nsix==1.17.0\n"}
+        environment = built(building, building.build(files))
+    assert output_of(environment.python, "import six; print(six.__version__)", tmp_path) == "1.17.0"
+
+
+def test_a_pinned_setuptools_is_kept(building: Building, tmp_path: Path) -> None:
+    environment = built(building, building.build({"requirements.txt": "setuptools==82.0.0\n"}))
+    code = "from importlib.metadata import version; print(version('setuptools'))"
+    assert output_of(environment.python, code, tmp_path) == "82.0.0"
+
+
+def test_a_project_without_a_build_system_brings_only_its_dependencies(building: Building, tmp_path: Path) -> None:
+    project = '[project]\nname = "notes"\nversion = "1"\ndependencies = ["six==1.16.0"]\n'
+    files = {"pyproject.toml": project, "requirements.txt": "idna==3.7\n", "lessons/a.py": "", "data/b.py": ""}
+    environment = built(building, building.build(files, scope="tree"))
+    code = "import six, idna; print(six.__version__, idna.__version__)"
+    assert output_of(environment.python, code, tmp_path) == "1.16.0 3.7"
 
 
 def test_a_failing_setup_is_reported_with_its_reason(building: Building) -> None:

@@ -9,6 +9,7 @@ import pytest
 from bindery.domain.errors import BuildFailed, CannotBuild, RepositoryUnusable
 from bindery_builder.environments.conda_request import CondaSpecs
 from bindery_builder.environments.plan import Plan, read_plan
+from bindery_builder.environments.python_version import PythonWanted
 from bindery_builder.process.scripts import script_command
 from tests.building import written
 
@@ -51,8 +52,12 @@ def test_requirements_are_read_relative_to_the_root_of_the_repository(tmp_path: 
     ("files", "project"),
     [
         ({"setup.py": ""}, "setup.py"),
-        ({"pyproject.toml": "[project]\nname='x'"}, "pyproject.toml"),
-        ({"pyproject.toml": "[build-system]\nrequires=[]"}, "pyproject.toml"),
+        ({"pyproject.toml": "[project]\nname='x'\n[build-system]\nrequires=[]"}, "pyproject.toml"),
+        ({"pyproject.toml": "[tool.poetry]\nname='x'\n[build-system]\nrequires=[]"}, "pyproject.toml"),
+        ({"pyproject.toml": "[project]\nname='x'"}, ""),
+        ({"pyproject.toml": "[project]\nname='x'", "setup.py": ""}, "setup.py"),
+        ({"pyproject.toml": "[build-system]\nrequires=[]"}, ""),
+        ({"pyproject.toml": "[build-system]\nrequires=[]", "setup.py": ""}, "setup.py"),
         ({"pyproject.toml": "[tool.ruff]\nline-length=1"}, ""),
         ({"pyproject.toml": "[tool.ruff]", "setup.py": ""}, "setup.py"),
         ({"pyproject.toml": "[project]", "environment.yml": "dependencies: [python]"}, ""),
@@ -153,6 +158,58 @@ def test_environment_yml_gives_its_pip_part_and_its_python(tmp_path: Path) -> No
 def test_all_conda_spellings_of_a_python_version_are_read(tmp_path: Path, entry: str, expected: str | None) -> None:
     python = plan(tmp_path, {"environment.yml": json.dumps({"dependencies": [entry]})}).python
     assert (python.request if python else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "request_"),
+    [
+        ("python=3.11.*,!=3.11.0", "==3.11.*,!=3.11.0"),
+        ("python>=3.10.*", ">=3.10"),
+        ("python >=3.9, <3.12", ">=3.9,<3.12"),
+        ("python~=3.9", "~=3.9"),
+        ("python 3.9.*,<3.9.5", "==3.9.*,<3.9.5"),
+    ],
+)
+def test_a_conda_version_range_is_translated_for_uv(tmp_path: Path, entry: str, request_: str) -> None:
+    python = plan(tmp_path, {"environment.yml": json.dumps({"dependencies": [entry]})}).python
+    assert python is not None
+    assert python.request == request_
+
+
+@pytest.mark.parametrize("entry", ["python[version='>=3.8,<3.9']", "python>=3.8|>=3.9"])
+def test_a_python_that_only_conda_can_express_is_left_to_conda(tmp_path: Path, entry: str) -> None:
+    read = plan(tmp_path, {"environment.yml": json.dumps({"dependencies": [entry, {"pip": ["six"]}]})})
+    assert read.conda == CondaSpecs("environment.yml", (), (entry,))
+    assert lines(read) == ["six"]
+
+
+def test_only_the_dependencies_of_an_unbuildable_project_are_installed(tmp_path: Path) -> None:
+    text = "[project]\nname='x'\nrequires-python = '>=3.9, <4'\ndependencies=['six']\n"
+    read = plan(tmp_path, {"pyproject.toml": text, "requirements.txt": "idna"})
+    assert (read.project, read.project_dependencies) == ("", "pyproject.toml")
+    assert read.python == PythonWanted("pyproject.toml", ">=3.9,<4", prefers_default=True)
+
+
+def test_runtime_txt_has_precedence_over_requires_python(tmp_path: Path) -> None:
+    files = {"pyproject.toml": "[project]\nrequires-python = '>=3.9'\n", "runtime.txt": "python-3.11"}
+    python = plan(tmp_path, files).python
+    assert python is not None
+    assert python.file == "runtime.txt"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"requirements.txt": "six\n-e git+https://h/r@v1#egg=r\n"}, "six\ngit+https://h/r@v1#egg=r\n"),
+        ({"binder/requirements.txt": "  --editable=git+ssh://h/r\n"}, "git+ssh://h/r\n"),
+        ({"requirements.txt": "-e .\nsix\n"}, None),
+        ({"binder/requirements.txt": "-e git+https://h/r\n-r more.txt\n"}, None),
+    ],
+)
+def test_editable_repositories_become_plain_ones(tmp_path: Path, files: Files, expected: str | None) -> None:
+    requirements = plan(tmp_path, files).requirements
+    assert requirements is not None
+    assert requirements.text == expected
 
 
 def test_conda_packages_are_planned_as_the_file_writes_them(tmp_path: Path) -> None:

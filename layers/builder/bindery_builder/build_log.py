@@ -13,18 +13,21 @@ LINE_CHARACTERS = 2_000
 MOST_LINES = 5_000
 MOST_CHARACTERS = 1_000_000
 LAST_LINES = 40
-_REMEMBERED_LINES = 400  # a resolver's explanation can be long, and its first line names the error
+_REMEMBERED_LINES = 400  # for the reason of a failure: a resolver's explanation can be long
 EVERY_SECONDS = 0.1
 _BATCH_LINES = 500
 _BATCH_CHARACTERS = 60_000
 
+UNSOLVABLE = "No solution found"
+"""Text in the first line of uv's explanation of a conflict."""
 _CREDENTIALS = re.compile(r"(://)[^/\s@]+@")
 
 
 class BuildLog:
     """Log lines of one attempt. Used by one thread.
 
-    hidden: a folder that is removed from paths in the lines. every: seconds between sends.
+    hidden: a folder that is removed from paths in the lines. every: seconds between sends. last: the last lines of the present command.
+    unsolvable: True if one of its lines says that its requirements conflict; an explanation may be longer than `last`.
 
     After MOST_LINES lines or MOST_CHARACTERS characters, the middle is dropped and a line states how many lines were dropped. The
     last lines always arrive.
@@ -42,6 +45,12 @@ class BuildLog:
         self._ending: deque[str] = deque(maxlen=LAST_LINES)
         self._sent_at = 0.0
         self.last: deque[str] = deque(maxlen=_REMEMBERED_LINES)
+        self.unsolvable = False
+
+    def begin_command(self) -> None:
+        """Forget the last lines of the command before."""
+        self.last.clear()
+        self.unsolvable = False
 
     def say(self, text: str, phase: str = "") -> None:
         """Write a line of Bindery's own."""
@@ -93,6 +102,7 @@ class BuildLog:
         text = _CREDENTIALS.sub(r"\1", text)
         if text.strip():
             self.last.append(text)
+        self.unsolvable = self.unsolvable or UNSOLVABLE in text
         if self._full:
             self._left_out += 1
             self._ending.append(text)

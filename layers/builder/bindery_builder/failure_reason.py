@@ -8,12 +8,12 @@ import signal
 from collections.abc import Sequence
 
 from bindery.domain.errors import BinderyError, BuildFailed, BuildServiceDown
+from bindery_builder.build_log import UNSOLVABLE
 from bindery_builder.process.files import DISK_IS_FULL, tells_full
 
 MOST_CHARACTERS = 300
 LAST_LINES = 40
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # Python's exit code, and that of a shell or the reaper
-UNSOLVABLE = "No solution found"
 
 _DECORATION = re.compile(r"^[\s×╰─▶├│]*(error:|cause:|hint:)?\s*", re.IGNORECASE)  # noqa: RUF001 - as uv prints it
 _ERROR = re.compile(r"^\s*(error:|×)", re.IGNORECASE)  # noqa: RUF001 - as uv prints it

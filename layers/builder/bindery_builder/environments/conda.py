@@ -18,7 +18,7 @@ from bindery_builder.failure_reason import failed
 from bindery_builder.process.runner import Runner
 
 JUPYTER: Final = ("notebook >=7", "ipywidgets >=8", "jupyter-resource-usage", "jupyter-offlinenotebook", "nbgitpuller")
-CURRENT: Final = ("jupyterlab >=4,<5", *JUPYTER, "nodejs", "setuptools", "pip")
+CURRENT: Final = ("jupyterlab >=4,<5", *JUPYTER, "nodejs", "setuptools <81", "pip")
 ANY_VERSION: Final = ("python", "jupyterlab", "notebook", "ipykernel", "nbgitpuller", "setuptools", "pip")
 BASE: Final = (("python 3.10.*", *CURRENT), ("python", *CURRENT), ANY_VERSION, ("python", "pip"))
 """Packages of every environment, in groups. The first group with a solution beside the repository's packages is installed.

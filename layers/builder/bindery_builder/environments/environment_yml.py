@@ -46,6 +46,7 @@ def read_environment_yml(files: ConfigurationFiles, file: Path) -> EnvironmentYm
         specs.append(str(entry).strip())
         if package == "python":
             python = _python(name, spec)
+            only_on_conda = only_on_conda or bool(spec and not python)
         elif package in _ALSO_ON_PYPI:
             also_on_pypi += [package + _pip_spec(spec)] if spec else []
         else:
@@ -103,7 +104,15 @@ def _python(name: str, spec: str) -> PythonWanted | None:
         return python_of(name, exact[1])
     if not spec or not re.fullmatch(r"[\d.,<>=!~* ]{1,80}", spec):
         return None
-    return PythonWanted(name, spec.replace(" ", ""))
+    return PythonWanted(name, ",".join(map(_specifier, spec.replace(" ", "").split(","))))
+
+
+def _specifier(part: str) -> str:
+    """Return a part of a conda version as Python spells it: `=3.11` and `3.11` mean every 3.11, and `>=3.10.*` means `>=3.10`."""
+    match = re.fullmatch(r"(=?)([\d.]+?)(?:\.?\*)?", part)
+    if match:
+        return f"=={match[2]}.*"
+    return re.sub(r"\.?\*$", "", part) if part.startswith((">", "<", "~")) else part
 
 
 def _pip_spec(spec: str) -> str:

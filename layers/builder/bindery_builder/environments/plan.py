@@ -10,9 +10,15 @@ from bindery.domain.errors import BuildFailed, CannotBuild
 from bindery_builder.environments.conda_request import CondaSpecs
 from bindery_builder.environments.environment_yml import read_environment_yml
 from bindery_builder.environments.pipfile import read_pipfile
-from bindery_builder.environments.python_version import PythonWanted, Requirements, python_of
+from bindery_builder.environments.python_version import (
+    PythonWanted,
+    Requirements,
+    python_of,
+    without_editable_repositories,
+)
 from bindery_builder.process.scripts import ConfigurationFiles
 
+_BUILD_TOOLS = frozenset({"poetry", "flit"})
 _CONTAINERS = "podman, buildah or docker, for BINDERY_BUILDER=container"
 
 
@@ -21,13 +27,15 @@ class Plan:
     """Steps of a build with uv.
 
     requirements: the packages to install, if there are any. conda: the conda packages, if there are any. project: `setup.py` or
-    `pyproject.toml`, if the repository itself is to be installed. start: relative to the content. notes: sentences for the log.
+    `pyproject.toml`, if the repository itself is to be installed. project_dependencies: `pyproject.toml`, if only its dependencies are: it
+    does not say how to build a package. start: relative to the content. notes: sentences for the log.
     """
 
     python: PythonWanted | None = None
     requirements: Requirements | None = None
     conda: CondaSpecs | None = None
     project: str = ""
+    project_dependencies: str = ""
     post_build: Path | None = None
     start: Path | None = None
     notes: tuple[str, ...] = ()
@@ -59,9 +67,17 @@ def _packages(files: ConfigurationFiles, python: PythonWanted | None) -> Plan:
         pipfile_python, requires = read_pipfile(files, locked)
         return Plan(pipfile_python or python, requires)
     if requirements:
-        files.text(requirements)  # uv's own error for other encodings names no line
-        return Plan(python, Requirements(files.name(requirements), files.content), project=_project(files))
-    return Plan(python, project=_project(files))
+        text = without_editable_repositories(
+            files.text(requirements), files.at_root
+        )  # uv's own error for other encodings names no line
+        project = _project(files)
+        return replace(
+            project,
+            python=python or project.python,
+            requirements=Requirements(files.name(requirements), files.content, text),
+        )
+    project = _project(files)
+    return replace(project, python=python or project.python)
 
 
 def _refuse_unsupported(files: ConfigurationFiles) -> None:
@@ -101,17 +117,44 @@ def _runtime(files: ConfigurationFiles) -> PythonWanted | None:
     raise BuildFailed(step=files.name(file), why=f"should be like python-3.11, but is {text[:40]!r}")
 
 
-def _project(files: ConfigurationFiles) -> str:
-    """Return the file of the repository's own package, which is installed only if the root holds the configuration."""
+def _project(files: ConfigurationFiles) -> Plan:
+    """Return the part of the plan for the repository's own package, which is installed only if the root holds the configuration.
+
+    As in repo2docker, a package is a `setup.py`, or a `pyproject.toml` with the tables `project` and `build-system`. Of a
+    `pyproject.toml` without `build-system`, the dependencies are installed.
+    """
     if not files.at_root:
-        return ""
-    if pyproject := files.find("pyproject.toml"):
-        try:
-            tables = tomllib.loads(files.text(pyproject))
-        except tomllib.TOMLDecodeError as error:
-            raise BuildFailed(step="pyproject.toml", why=str(error)) from None
-        except (ValueError, RecursionError):  # a number of thousands of digits, or deeply nested brackets
-            raise BuildFailed(step="pyproject.toml", why="cannot be read: a value is too long or too deep") from None
-        if "project" in tables or "build-system" in tables:  # otherwise it only configures tools
-            return "pyproject.toml"
-    return "setup.py" if files.find("setup.py") else ""
+        return Plan()
+    setup = "setup.py" if files.find("setup.py") else ""
+    if not (pyproject := files.find("pyproject.toml")):
+        return Plan(project=setup)
+    tables = _toml(files.text(pyproject))
+    project, buildable = tables.get("project"), "build-system" in tables
+    python = _required_python(project) if isinstance(project, dict) else None
+    if buildable and (project is not None or _other_metadata(tables)):
+        return Plan(python, project="pyproject.toml")
+    if setup or project is None:
+        return Plan(python, project=setup)
+    return Plan(python, project_dependencies="pyproject.toml")
+
+
+def _toml(text: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BuildFailed(step="pyproject.toml", why=str(error)) from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, or deeply nested brackets
+        raise BuildFailed(step="pyproject.toml", why="cannot be read: a value is too long or too deep") from None
+
+
+def _other_metadata(tables: dict[str, object]) -> bool:
+    """Return True if the file describes a package in the table of its build tool, as Poetry and Flit did first."""
+    tool = tables.get("tool")
+    return isinstance(tool, dict) and not _BUILD_TOOLS.isdisjoint(tool)
+
+
+def _required_python(project: dict[str, object]) -> PythonWanted | None:
+    requires = project.get("requires-python")
+    if not isinstance(requires, str) or not re.fullmatch(r"[\d.,<>=!~* ]{1,80}", requires):
+        return None
+    return PythonWanted("pyproject.toml", requires.replace(" ", ""), prefers_default=True)

@@ -115,7 +115,7 @@ class Runner:
         """
         self.check()
         log = BuildLog(_Nowhere(), "", 0) if quiet else self.log
-        log.last.clear()
+        log.begin_command()
         with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as errno_file:
             stdin.write(text.encode())
             stdin.seek(0)

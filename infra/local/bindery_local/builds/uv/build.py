@@ -100,6 +100,9 @@ class UvAttempt:
             raise CannotBuild(
                 file="the build", needs=f"Python {self.uv.default_version}", install="it, so that uv finds it on PATH"
             )
+        own = f"=={self.uv.default_version}.*,{wanted.request}"
+        if wanted.prefers_default and (python := self.uv.python(own)):
+            return python
         if python := self.uv.python(wanted.request):
             return python
         if wanted.close and (python := self.uv.python(wanted.close)):
