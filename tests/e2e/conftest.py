@@ -49,5 +49,5 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
 def held(git_server: GitServer, spec_of: Spec, gate: Gate, request: pytest.FixtureRequest) -> str:
     """Provide the spec of a repository with a build that waits for the gate."""
     name = f"{request.node.name}.git"
-    make_repository(git_server.root / name, {"postBuild": gate.post_build()})
+    make_repository(git_server.root / name, {"setup.py": gate.setup()})
     return spec_of(name)

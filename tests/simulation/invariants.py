@@ -100,7 +100,8 @@ class Watched:
 
     def is_wanted(self, environment: str, since: float) -> bool:
         """Return True if a launch waits for the environment's build, or has waited since then."""
-        waits = any(_awaited(launch) == environment for launch in self.launches.values())
+        newest_first = reversed(self.launches.values())  # most launches that wait are new
+        waits = any(_awaited(launch) == environment for launch in newest_first)
         return waits or self.left.get(environment, 0) >= since
 
     def _launch(self, now: Launch) -> None:
