@@ -30,7 +30,7 @@ class Channel:
     """Channel in a folder. Call `index` after the last package."""
 
     folder: Path
-    _packages: dict[str, dict[str, object]] = field(default_factory=lambda: {NOARCH: {}, LINUX: {}})
+    _packages: dict[str, dict[str, dict[str, object]]] = field(default_factory=lambda: {NOARCH: {}, LINUX: {}})
 
     def python(self, version: str = f"{MINOR}.0") -> None:
         """Add a package `python` of this version, which leads to the tests' own Python."""
@@ -78,9 +78,11 @@ class Channel:
         digest = hashlib.sha256(archive).hexdigest()
         self._packages[subdir][file.name] = {**index, "sha256": digest, "size": len(archive)}
 
-    def index(self) -> None:
+    def index(self, *, hashes: bool = True) -> None:
         """Write the channel's index."""
         for subdir, packages in self._packages.items():
+            for facts in packages.values() if not hashes else ():
+                del facts["sha256"]
             (self.folder / subdir).mkdir(parents=True, exist_ok=True)
             text = json.dumps({"info": {"subdir": subdir}, "packages": packages, "packages.conda": {}})
             (self.folder / subdir / "repodata.json").write_text(text)

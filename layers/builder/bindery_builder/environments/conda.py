@@ -1,7 +1,6 @@
 """Conda environments: solved and installed into a prefix by py-rattler, in a process of its own."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -15,6 +14,7 @@ import bindery_builder
 from bindery.domain.errors import BinderyError, BuildFailed
 from bindery_builder.environments.conda_request import CHANNELS_ADDRESS, CondaRequest, CondaResult, CondaSpecs
 from bindery_builder.failure_reason import failed
+from bindery_builder.process.environment import MARK
 from bindery_builder.process.runner import Runner
 
 JUPYTER: Final = ("notebook >=7", "ipywidgets >=8", "jupyter-resource-usage", "jupyter-offlinenotebook", "nbgitpuller")
@@ -36,7 +36,11 @@ exec env -0 >"$1"
 """
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}")
 _OF_THE_SHELL = frozenset({"_", "OLDPWD", "PWD", "SHLVL"})
-MOST_VARIABLES, MOST_CHARACTERS = 200, 50_000
+_OF_THE_BUILD = frozenset(
+    {"HOME", "TMPDIR", "VIRTUAL_ENV", "REPO_DIR", "NB_PYTHON_PREFIX", "KERNEL_PYTHON_PREFIX", "UV_CACHE_DIR", MARK}
+)
+"""Variables of the build that activation scripts do not change: its later steps and the search for stray processes rely on them."""
+MOST_VARIABLES, MOST_CHARACTERS, MOST_BYTES = 200, 50_000, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,7 @@ def make_conda_environment(
     command = [sys.executable, "-I", str(_SCRIPT), str(request_file), str(result_file), *_PACKAGES]
     code, last = runner.run(command, folder)
     if code:
-        why = "solving its packages takes more memory than a build may use" if code in _ABORTED else ""
-        raise failed(specs.file, code, last, why)
+        raise failed(specs.file, code, last, _crash(code, last))
     result = CondaResult.model_validate_json(result_file.read_bytes())
     if result.why:
         raise _failure(runner, specs, result)
@@ -77,18 +80,31 @@ def make_conda_environment(
     return result
 
 
-_ABORTED = (-signal.SIGABRT, 128 + signal.SIGABRT)
+def _crash(code: int, last: list[str]) -> str:
+    """Return the reason of a process that was ended by a signal, or an empty string. Rust aborts without memory, and in a panic."""
+    if code not in _CRASHED:
+        return ""
+    if any(_NO_MEMORY.search(line) for line in last):
+        return "solving its packages takes more memory than a build may use"
+    panic = next((number for number, line in enumerate(last) if " panicked at " in line), len(last))
+    return ": ".join(["the installer of conda packages crashed", *last[panic + 1 : panic + 2]])
+
+
+_CRASHED = [code for number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS) for code in (-number, 128 + number)]
+_NO_MEMORY = re.compile(r"memory allocation of|cannot allocate memory|bad_alloc|MemoryError", re.IGNORECASE)
 
 
 def _failure(runner: Runner, specs: CondaSpecs, result: CondaResult) -> BinderyError:
     """Return the error of a solve or an installation. The log gets the whole explanation."""
+    runner.log.last.clear()
     for line in result.why.splitlines():
         runner.log.say(line, "building")
     if result.pythons:
         return BuildFailed(
             step=specs.file, why=f"no channel has its Python; the nearest is {_nearest(specs, result.pythons)}"
         )
-    return failed(specs.file, 1, result.why.splitlines(), " ".join(result.why.split())[:300])
+    lines = list(runner.log.last)  # without passwords and the build's folder
+    return failed(specs.file, 1, lines, " ".join(" ".join(lines).split())[:300])
 
 
 def _nearest(specs: CondaSpecs, pythons: tuple[str, ...]) -> str:
@@ -124,9 +140,18 @@ def activation(runner: Runner, prefix: Path, folder: Path) -> dict[str, str]:
     code, last = in_prefix.run([shell, "-c", _ACTIVATE, "activate", str(answer)], prefix)
     if code:
         raise failed("activation scripts", code, last)
-    pairs = (pair.partition("=") for pair in os.fsdecode(answer.read_bytes()).split("\0") if pair)
-    changed = {name: value for name, _, value in pairs if before.get(name) != value and name not in _OF_THE_SHELL}
+    if not answer.is_file():  # a pipe in its place would block this thread
+        raise BuildFailed(step="activation scripts", why="they end the shell, or remove a file of the build")
+    pairs = (pair.partition("=") for pair in _text(answer).split("\0") if pair)
+    own = _OF_THE_SHELL | _OF_THE_BUILD
+    changed = {name: value for name, _, value in pairs if before.get(name) != value and name not in own}
     variables |= {name: value for name, value in changed.items() if _NAME.fullmatch(name)}
     if len(variables) > MOST_VARIABLES or len(json.dumps(variables)) > MOST_CHARACTERS:
         raise BuildFailed(step="activation scripts", why="they set more variables than a session can have")
     return variables
+
+
+def _text(answer: Path) -> str:
+    """Return the variables as `env -0` prints them, at most MOST_BYTES. Bytes that are not UTF-8 are replaced: a manifest is UTF-8."""
+    with answer.open("rb") as file:
+        return file.read(MOST_BYTES).decode(errors="replace")

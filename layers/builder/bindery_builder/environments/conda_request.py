@@ -14,8 +14,13 @@ CHANNELS_ADDRESS: Final = "https://conda.anaconda.org"
 DEFAULTS: Final = ("main", "r")
 """Channels that `defaults` stands for."""
 MOST_CHANNELS, MOST_SPECS, MOST_CHARACTERS = 20, 2000, 400
+MOST_SPEC_CHARACTERS: Final = 1000
+"""Longest spec: rattler's parser recurses into parentheses, and a deep one overflows its stack."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,3}")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9_.~%+-]+){0,8}/?")
+_ADDRESS_IN_SPEC = re.compile(r"https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9_.~%+!-]+){1,12}/?")
+_OF_A_PLACE = re.compile(r"[/\\:]")
+_PASSWORD = "a channel's address holds a password; name a public channel"  # noqa: S105 - a sentence
 
 
 @dataclass(frozen=True)
@@ -32,10 +37,12 @@ class CondaSpecs:
     def addresses(self, base: str) -> tuple[str, ...]:
         """Return the channels' addresses, `conda-forge` last if it is not named. base: the address of channels with a name.
 
-        Raises BuildFailed for a channel on this machine's disk, with a password, or that is none.
+        Raises BuildFailed for a channel or a package on this machine's disk, with a password, or that is none.
         """
         if len(self.channels) > MOST_CHANNELS or len(self.specs) > MOST_SPECS:
             raise BuildFailed(step=self.file, why=f"it names over {MOST_CHANNELS} channels or {MOST_SPECS} packages")
+        for _, spec in map(_split, self.specs):
+            self._check(spec)
         channels = [name for name in self.channels if name != "nodefaults"]
         if "nodefaults" not in self.channels or not channels:
             channels.append(DEFAULT_CHANNEL)
@@ -48,6 +55,14 @@ class CondaSpecs:
         pairs = map(_split, self.specs)
         return tuple(f"{self._address(channel, base)}::{spec}" if channel else spec for channel, spec in pairs)
 
+    def _check(self, spec: str) -> None:
+        """Raise BuildFailed for a spec without its channel that names a file of this machine, or an address with a password."""
+        rest = _ADDRESS_IN_SPEC.sub("", spec)
+        if len(spec) <= MOST_SPEC_CHARACTERS and "@" not in rest and not _OF_A_PLACE.search(rest):
+            return
+        why = f"{spec[:60]!r} is no conda package; a package is a name with a version, or a public address"
+        raise BuildFailed(step=self.file, why=_PASSWORD if "@" in rest else why)
+
     def _address(self, channel: str, base: str) -> str:
         """Return the address of one channel. Raises BuildFailed."""
         if len(channel) <= MOST_CHARACTERS and ".." not in channel:
@@ -56,7 +71,7 @@ class CondaSpecs:
             if _NAME.fullmatch(channel):
                 return f"{base.rstrip('/')}/{channel}"
         if "@" in channel:
-            raise BuildFailed(step=self.file, why="a channel's address holds a password; name a public channel")
+            raise BuildFailed(step=self.file, why=_PASSWORD)
         raise BuildFailed(
             step=self.file,
             why=f"{channel[:60]!r} is no channel; a channel is a name such as conda-forge, or an address",

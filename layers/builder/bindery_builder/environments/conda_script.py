@@ -6,6 +6,7 @@ be cancelled, and a large solve may reach the memory limit. Its output is the bu
 
 import asyncio
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -43,6 +44,7 @@ async def _make(request: "CondaRequest") -> "CondaResult":
     from rattler.exceptions import (
         GatewayError,
         InstallerError,
+        InvalidChannelError,
         InvalidMatchSpecError,
         SolverError,
         TransactionError,
@@ -52,16 +54,14 @@ async def _make(request: "CondaRequest") -> "CondaResult":
 
     client = Client(user_agent="bindery")
     gateway = Gateway(cache_dir=Path(request.cache) / "repodata", client=client)
-    channels = [Channel(address) for address in request.channels]
     try:
+        channels = [Channel(address) for address in request.channels]
         number, records = await _solved(request, channels, gateway)
         print(f"Installing {len(records)} conda packages ({_megabytes(records)} MB)", flush=True)  # noqa: T201 - the log
         await _install(request, records, client)
-    except InvalidMatchSpecError as error:
-        return CondaResult(why=str(error))
     except SolverError as error:
         return CondaResult(why=_reason(error), pythons=await _pythons(request, channels, gateway))
-    except (GatewayError, InstallerError, TransactionError) as error:
+    except (InvalidChannelError, InvalidMatchSpecError, GatewayError, InstallerError, TransactionError) as error:
         return CondaResult(why=str(error))
     return CondaResult(packages=tuple(map(_package, records)), base=number)
 
@@ -92,11 +92,14 @@ async def _solved(
 
 async def _install(request: "CondaRequest", records: "list[RepoDataRecord]", client: "Client") -> None:
     from rattler import Config, install
+    from rattler.package_cache import PackageCache, ValidationMode
 
+    # A damaged package is downloaded again. The key has the address: packages of two channels may have one name and version.
+    cache = PackageCache.new_layered([request.cache], cache_origin=True, validation_mode=ValidationMode.full())
     await install(
         records,
         request.prefix,
-        cache_dir=Path(request.cache),
+        package_cache=cache,
         config=Config.from_toml(CONFIGURATION),
         client=client,
         show_progress=False,
@@ -144,8 +147,9 @@ async def _pythons(request: "CondaRequest", channels: "list[Channel]", gateway: 
     records = [record for source in sources for record in source]
     if not specs or any(all(spec.matches(record) for spec in specs) for record in records):
         return ()
-    minors = {tuple(map(int, str(record.version).split(".")[:2])) for record in records}
-    return tuple(".".join(map(str, minor)) for minor in sorted(minors))
+    numbers = [re.match(r"(\d{1,3})\.(\d{1,3})", str(record.version)) for record in records]
+    minors = {(int(number[1]), int(number[2])) for number in numbers if number}
+    return tuple(f"{major}.{minor}" for major, minor in sorted(minors))
 
 
 def _reason(error: Exception) -> str:
