@@ -2,6 +2,7 @@
 
 import os
 import platform
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
@@ -57,8 +58,11 @@ class UvBuilds:
     @property
     def name(self) -> str:
         self._attempts.prepare()
-        conda = f"conda {version('py-rattler')}, glibc {platform.libc_ver()[1]}"
-        return f"uv {self._uv.version}, Python {self._uv.default_version}, {conda}, recipe {RECIPE}"
+        return f"uv {self._uv.version}, Python {self._uv.default_version}, {self._conda_versions}, recipe {RECIPE}"
+
+    @cached_property
+    def _conda_versions(self) -> str:
+        return f"py-rattler {version('py-rattler')}, glibc {platform.libc_ver()[1]}"
 
     def start(self, order: BuildOrder) -> str:
         self._attempts.prepare()
