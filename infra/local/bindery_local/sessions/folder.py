@@ -116,7 +116,7 @@ def session_folder(sessions: Path, mark: str, session: str) -> SessionFolder:
     mark: identifies the sessions of this home (BINDERY_HOME) among those of others.
     """
     if not ID.fullmatch(session):
-        raise ValueError("not a session id")
+        raise ValueError("not a session's id")
     return SessionFolder(sessions / session, Path(tempfile.gettempdir()) / f"bindery-{mark}-{session}")
 
 
