@@ -16,7 +16,7 @@ from bindery.adapters.clock import SystemClock
 from bindery.adapters.oci_registry import Registry
 from bindery.domain.builds import BuildOrder, BuildReport
 from bindery.domain.repository import Repository
-from bindery.ports.contents import Checkout, Contents, never
+from bindery.ports.contents import Checkout, Contents, never_stopped
 from bindery_local.builds.container_builds import ContainerBuilds
 from tests.building import WAIT_SECONDS, FolderContents, RecordingQueue, written
 from tests.serving.registry import LocalRegistry
@@ -49,7 +49,7 @@ class HeldContents:
         repository: Repository,
         folder: Path,
         seconds: float | None = None,
-        stopped: Callable[[], bool] = never,
+        stopped: Callable[[], bool] = never_stopped,
         *,
         exact: bool = False,
     ) -> Checkout:

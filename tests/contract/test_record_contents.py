@@ -37,7 +37,7 @@ from bindery.domain.errors import (
     RepositoryUnusable,
 )
 from bindery.domain.repository import Repository
-from bindery.ports.contents import never
+from bindery.ports.contents import never_stopped
 from bindery_builder.contents.archives import unpack
 from bindery_builder.contents.record_folder import RecordFolder
 from bindery_builder.contents.records import MOST_TRIES, MOST_WAIT, RecordContents
@@ -686,7 +686,7 @@ def test_a_checkout_can_be_stopped_during_a_slow_listing(place: Place, work: Pat
         dois = Dois(client, SystemClock(), place.host.dois.url)
         provider = ZenodoProvider(client, DictTable(), SystemClock(), dois, api_url=place.host.api)
         contents = RecordContents(lambda _: provider, client, SystemClock())
-        for seconds, stopped in ((60.0, stop.is_set), (0.5, never)):
+        for seconds, stopped in ((60.0, stop.is_set), (0.5, never_stopped)):
             began = time.monotonic()
             with pytest.raises(HostUnreachable):
                 contents.checkout(repository, work, seconds, stopped)

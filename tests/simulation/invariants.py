@@ -11,7 +11,7 @@ from bindery.domain.environment import Environment, EnvironmentState, Scope
 from bindery.domain.launch import BUILT, ENDED, FOUND, WAITING, Launch, Stage
 from bindery.domain.sessions import Session, SessionState
 from bindery.ports.table import Delete, Item
-from bindery.usecases.steps.run_step import MOST_BEGUN
+from bindery.usecases.steps.run_step import MAX_UNREPORTED_STARTS
 from tests.simulation.broken import Broken
 from tests.simulation.hosts import is_own
 from tests.simulation.turns import Turns
@@ -117,7 +117,7 @@ class Watched:
             raise Broken("a launch took a step twice", now.id)
         if len(now.events) > MOST_EVENTS:
             raise Broken(f"a launch has {len(now.events)} events", now.id)
-        if now.begun > MOST_BEGUN:
+        if now.begun > MAX_UNREPORTED_STARTS:
             raise Broken("a step that may have crashed twice was begun once more", now.id)
         if before and before.stage in ENDED:
             return

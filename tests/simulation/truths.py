@@ -18,7 +18,7 @@ from bindery.domain.messages import Message, ResolveRequested, SessionRequested,
 from bindery.domain.sessions import SessionState
 from bindery.usecases.reconcile import BUILD_GRACE_SECONDS
 from bindery.usecases.steps.retry import DELAYS, RETRIES
-from bindery.usecases.steps.run_step import MOST_BEGUN
+from bindery.usecases.steps.run_step import MAX_UNREPORTED_STARTS
 from bindery.web.errors.catalog import GENERAL
 from bindery.web.errors.render import BY_KIND, error_message
 from tests.fakes.builds import STOPPED
@@ -86,7 +86,9 @@ class Truths:
             "TooManySessions": lambda _: self.watched.turns.limits.client_sessions is not None,
             "RefNotFound": lambda launch: "missing" in launch.spec,
             "SessionEnded": lambda launch: launch.id in self.asked_to_stop,
-            "StepCrashed": lambda launch: launch.begun >= MOST_BEGUN and self.unreported[launch.id] >= MOST_BEGUN,
+            "StepCrashed": lambda launch: (
+                launch.begun >= MAX_UNREPORTED_STARTS and self.unreported[launch.id] >= MAX_UNREPORTED_STARTS
+            ),
             "StepFailed": lambda launch: any(
                 launch.id in body or (launch.environment and launch.environment in body) for body in self.buried
             ),

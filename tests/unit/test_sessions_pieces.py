@@ -17,7 +17,7 @@ from bindery.ports.contents import Checkout
 from bindery_builder.process.remove_tree import remove_tree
 from bindery_builder.process.session_reaper import Log
 from bindery_local.processes import Process, alive, marked, send, status_of, with_descendants
-from bindery_local.sessions.folder import Record, SessionFolder, folder_of
+from bindery_local.sessions.folder import Record, SessionFolder, session_folder
 from bindery_local.sessions.server import command, prepare_home, variables
 from bindery_local.sessions.working_copy import checkout, copy_folder
 from tests.serving.lab import REF, TOKEN, LabEnvironment, WrittenContents, lab_python, order_of, until
@@ -27,15 +27,15 @@ PYTHON = Path("/environments/one/bin/python")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> SessionFolder:
-    session_folder = SessionFolder(tmp_path / "sessions" / "one", tmp_path / "temporary")
-    session_folder.create()
-    return session_folder
+    session_files = SessionFolder(tmp_path / "sessions" / "one", tmp_path / "temporary")
+    session_files.create()
+    return session_files
 
 
 @pytest.mark.parametrize("session", ["", "..", "../one", "/etc", "One", "a" * 41, "a/b", "a\n", "a\0"])
 def test_an_invalid_session_id_has_no_folder(session: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a session's id"):
-        folder_of(tmp_path, "home", session)
+        session_folder(tmp_path, "home", session)
 
 
 def test_other_users_cannot_read_the_folder_of_a_session(folder: SessionFolder) -> None:
@@ -57,7 +57,7 @@ def test_an_incomplete_record_is_ignored(folder: SessionFolder, text: str) -> No
 
 def test_the_last_output_is_plain_text_of_limited_length(folder: SessionFolder) -> None:
     folder.log.write_bytes(b"\x1b[31mred\x1b[0m\r\n\x1b]0;title\x07bell\x07\n\xff\n\n" + b"x" * 5000 + b"\nend\n")
-    words = folder.last_words()
+    words = folder.last_log_lines()
     assert words.endswith("x\nend")
     assert len(words) <= 2000
     assert "\x1b" not in words
@@ -66,7 +66,7 @@ def test_the_last_output_is_plain_text_of_limited_length(folder: SessionFolder) 
 def test_the_last_output_includes_the_rotated_log(folder: SessionFolder) -> None:
     folder.log.with_name("server.log.1").write_text("before\n")
     folder.log.write_text("after\n")
-    assert folder.last_words() == "before\nafter"
+    assert folder.last_log_lines() == "before\nafter"
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])

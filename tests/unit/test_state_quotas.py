@@ -88,7 +88,7 @@ def test_a_full_instance_is_detected_in_a_few_reads(sessions: Sessions, table: D
 def test_an_unused_counter_expires_after_one_day(sessions: Sessions, table: DictTable) -> None:
     (session,) = full(sessions, Limits(total=1))
     assert {item.expires_at for item in sessions.quotas.counters()} == {None}
-    sessions.ended(session)
+    sessions.mark_ended(session)
     assert {item.expires_at for item in sessions.quotas.counters()} == {sessions.clock.now() + 86400}
 
 
@@ -110,8 +110,8 @@ def test_a_place_is_returned_once_when_its_session_ends(sessions: Sessions, limi
         taken = full(sessions, limits)
         assert len(taken) == limit
         for session in taken:
-            sessions.ended(session)
-            sessions.ended(session)
+            sessions.mark_ended(session)
+            sessions.mark_ended(session)
         assert sessions.quotas.taken() == 0
 
 
@@ -162,8 +162,8 @@ def test_a_check_for_a_free_place_reserves_none(sessions: Sessions) -> None:
 def test_an_ended_session_cannot_be_reserved_again(sessions: Sessions) -> None:
     visitor = launch()
     sessions.reserve(visitor, ANY)
-    sessions.stopping(visitor.id, "for a test")
-    sessions.ended(visitor.id)
+    sessions.mark_stopping(visitor.id, "for a test")
+    sessions.mark_ended(visitor.id)
     with pytest.raises(SessionEnded) as caught:
         sessions.reserve(visitor, ANY)
     assert caught.value.facts == {"reason": "for a test"}

@@ -1,4 +1,4 @@
-"""Steps that crashed their process twice. Such a step does not begin a third time, and its launch fails with a message."""
+"""Tests of steps that crash their process. After two crashes a step is not started again, and its launch fails with a sentence."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from bindery.domain.launch import Launch, Stage
 from bindery.domain.messages import ResolveRequested, SessionRequested
 from bindery.ports.repository_provider import Resolved
 from bindery.usecases.steps.retry import MOST_CRASHED_BUILDS
-from bindery.usecases.steps.run_step import LONGEST_SECONDS, MOST_BEGUN
+from bindery.usecases.steps.run_step import CRASHED_AFTER_SECONDS, MAX_UNREPORTED_STARTS
 from bindery_local.template import read
 from tests.fakes.in_memory_system import InMemorySystem
 
@@ -19,31 +19,31 @@ TEMPLATE = read(Path(__file__).parents[2] / "template.yaml")
 
 
 class OutOfMemory(BaseException):
-    """The end of a process, as an exception that no code in the process may catch."""
+    """Simulated end of the process. The code under test must not catch it."""
 
 
-def crash(system: InMemorySystem, message: ResolveRequested | SessionRequested) -> None:
+def handle_and_crash(system: InMemorySystem, message: ResolveRequested | SessionRequested) -> None:
     with pytest.raises(OutOfMemory):
         system.handle(message)
 
 
-def that_crashes(spec: str) -> Resolved:
+def resolve_and_crash(spec: str) -> Resolved:
     raise OutOfMemory
 
 
 @pytest.fixture
 def launch(system: InMemorySystem, monkeypatch: pytest.MonkeyPatch) -> Launch:
-    """Return a launch with a repository that crashes each process that resolves it."""
-    monkeypatch.setattr(system.host, "resolve", that_crashes)
+    """Return a launch whose repository crashes every process that resolves it."""
+    monkeypatch.setattr(system.host, "resolve", resolve_and_crash)
     return system.open()
 
 
 def test_a_step_that_crashed_twice_fails_its_launch(system: InMemorySystem, launch: Launch) -> None:
     message = ResolveRequested(launch=launch.id, step=0)
     for count in (1, 2):
-        crash(system, message)
+        handle_and_crash(system, message)
         assert system.launch(launch).begun == count
-        system.clock.advance(LONGEST_SECONDS)
+        system.clock.advance(CRASHED_AFTER_SECONDS)
     system.handle(message)
     failed = system.launch(launch)
     assert failed.failure is not None
@@ -52,13 +52,13 @@ def test_a_step_that_crashed_twice_fails_its_launch(system: InMemorySystem, laun
 
 
 def test_a_restart_does_not_begin_a_step_that_crashed_twice(system: InMemorySystem, launch: Launch) -> None:
-    """A restart takes up every launch at once. The step must not begin again, even while it is not yet known to have crashed."""
-    for _ in range(MOST_BEGUN):
+    """After a restart, every launch continues at once. The step must not start again, even before its last start counts as crashed."""
+    for _ in range(MAX_UNREPORTED_STARTS):
         system.bindery.reconcile(ahead=1e9)
-        crash(system, ResolveRequested(launch=launch.id, step=0))
+        handle_and_crash(system, ResolveRequested(launch=launch.id, step=0))
     with pytest.raises(StepUnderWay):
         system.handle(ResolveRequested(launch=launch.id, step=0))
-    assert system.launch(launch).begun == MOST_BEGUN
+    assert system.launch(launch).begun == MAX_UNREPORTED_STARTS
 
 
 def test_a_session_step_that_crashed_twice_fails_its_launch(
@@ -70,13 +70,13 @@ def test_a_session_step_that_crashed_twice_fails_its_launch(
     message = system.queue.pop()
     assert isinstance(message, SessionRequested)
 
-    def crashing(*_: object) -> None:
+    def start_and_crash(*_: object) -> None:
         raise OutOfMemory
 
-    monkeypatch.setattr(system.launcher, "start", crashing)
-    for _ in range(MOST_BEGUN):
-        crash(system, message)
-    system.clock.advance(LONGEST_SECONDS)
+    monkeypatch.setattr(system.launcher, "start", start_and_crash)
+    for _ in range(MAX_UNREPORTED_STARTS):
+        handle_and_crash(system, message)
+    system.clock.advance(CRASHED_AFTER_SECONDS)
     system.handle(message)
     failure = system.launch(launch).failure
     assert failure is not None
@@ -85,7 +85,7 @@ def test_a_session_step_that_crashed_twice_fails_its_launch(
 
 @pytest.mark.parametrize("waiting", [1, 3])
 def test_a_build_that_crashed_twice_is_not_started_again(system: InMemorySystem, waiting: int) -> None:
-    """The build itself may have ended the process, through the content or the plan of a hostile repository."""
+    """The files or the plan of a hostile repository may have crashed the build's process."""
     crashed = BuildReport(BuildState.FAILED, failure=Failure.of(BuildCrashed()))
     launches = [system.open() for _ in range(waiting)]
     for _ in range(5):
@@ -111,7 +111,7 @@ def test_a_reported_error_does_not_count_as_a_crash(system: InMemorySystem, monk
     assert not system.launch(launch).ended
 
 
-def test_a_step_that_moves_on_resets_its_crash_count(system: InMemorySystem, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retry_resets_the_crash_count(system: InMemorySystem, monkeypatch: pytest.MonkeyPatch) -> None:
     launch = system.open()
 
     def down(_: str) -> Resolved:
@@ -126,20 +126,20 @@ def test_a_step_that_moves_on_resets_its_crash_count(system: InMemorySystem, mon
 def test_a_step_still_running_in_this_process_has_not_crashed(
     system: InMemorySystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process on one machine has no timeout, and a large working copy may take minutes."""
+    """On one machine a step has no timeout, and the copy of a large repository may take minutes."""
     launch = system.open()
     message = ResolveRequested(launch=launch.id, step=0)
-    real, deliveries = system.host.resolve, [LONGEST_SECONDS, LONGEST_SECONDS]
+    real_resolve, redeliveries = system.host.resolve, [CRASHED_AFTER_SECONDS, CRASHED_AFTER_SECONDS]
 
     def slow(spec: str) -> Resolved:
-        if deliveries:
-            system.clock.advance(deliveries.pop())
-            if deliveries:
+        if redeliveries:
+            system.clock.advance(redeliveries.pop())
+            if redeliveries:
                 system.handle(message)
-            else:
+            else:  # both allowed starts still run, so the third is refused
                 with pytest.raises(StepUnderWay):
                     system.handle(message)
-        return real(spec)
+        return real_resolve(spec)
 
     monkeypatch.setattr(system.host, "resolve", slow)
     system.handle(message)
@@ -148,6 +148,6 @@ def test_a_step_still_running_in_this_process_has_not_crashed(
 
 @pytest.mark.parametrize("name", ["resolve", "sessions"])
 def test_a_message_is_redelivered_after_its_step_counts_as_crashed(name: str) -> None:
-    """With a shorter visibility time the last delivery would find a step that may still run. The launch would wait for a timer."""
+    """Otherwise the last delivery would find a step that may still run, and the launch would have to wait for a timer."""
     queue = next(queue for queue in TEMPLATE.queues if queue.name == name)
-    assert queue.visibility_seconds >= LONGEST_SECONDS + 10
+    assert queue.visibility_seconds >= CRASHED_AFTER_SECONDS + 10

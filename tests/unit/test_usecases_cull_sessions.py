@@ -233,7 +233,7 @@ def test_a_few_silent_sessions_among_many_are_stopped(system: InMemorySystem) ->
 
 def test_a_stopping_session_is_not_queried(system: InMemorySystem) -> None:
     launch = system.ready()
-    system.bindery.state.sessions.stopping(launch.id, "for a test")
+    system.bindery.state.sessions.mark_stopping(launch.id, "for a test")
     assert sweep(system, 3000) == []
 
 
@@ -242,7 +242,7 @@ def test_a_check_does_not_restore_a_session_stopped_meanwhile(system: InMemorySy
 
     def stopped_meanwhile(operation: str, session: str) -> None:
         if operation == "activity":
-            system.bindery.state.sessions.stopping(launch.id, "for a test")
+            system.bindery.state.sessions.mark_stopping(launch.id, "for a test")
 
     system.launcher.before = stopped_meanwhile
     sweep(system)

@@ -172,7 +172,7 @@ def test_a_lost_stop_is_sent_again(system: InMemorySystem) -> None:
 
 def test_an_incomplete_stop_is_completed(system: InMemorySystem) -> None:
     launch = system.ready()
-    system.bindery.state.sessions.stopping(launch.id, "for a test")
+    system.bindery.state.sessions.mark_stopping(launch.id, "for a test")
     sweep(system, 1)
     assert system.queue.pop() == StopRequested(session=launch.id, reason="for a test")
 

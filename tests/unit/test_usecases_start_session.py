@@ -256,7 +256,7 @@ def test_a_session_stopped_just_before_it_opens_is_never_ready(system: InMemoryS
     def stopped_meanwhile(operation: str, session: str) -> None:
         if operation == "wait":
             system.launcher.before = lambda operation, session: None
-            system.bindery.state.sessions.stopping(session, "its launch ended")
+            system.bindery.state.sessions.mark_stopping(session, "its launch ended")
 
     system.launcher.before = stopped_meanwhile
     system.pump()

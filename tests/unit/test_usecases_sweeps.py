@@ -7,7 +7,7 @@ import pytest
 
 from bindery.domain.messages import StopRequested
 from bindery.domain.sessions import Session
-from bindery.state.sessions import Found
+from bindery.state.sessions import ReadSession
 from bindery.usecases import cull_sessions
 from tests.fakes.in_memory_system import InMemorySystem
 from tests.fakes.many import order_of, record_of
@@ -41,7 +41,7 @@ def counted(system: InMemorySystem) -> tuple[Counter[str], Counter[str]]:
     return table, cluster
 
 
-def due(system: InMemorySystem) -> list[Found]:
+def due(system: InMemorySystem) -> list[ReadSession]:
     return system.bindery.state.sessions.due()
 
 
@@ -124,7 +124,7 @@ def test_a_concurrent_write_to_one_session_takes_precedence_and_others_are_saved
     system = world(FEW)
 
     def stopped_meanwhile(operation: str, session: str) -> None:
-        system.bindery.state.sessions.stopping("s00007", "for a test")
+        system.bindery.state.sessions.mark_stopping("s00007", "for a test")
 
     system.launcher.before = stopped_meanwhile
     system.bindery.cull_sessions()

@@ -1,4 +1,4 @@
-"""First step of every attempt: fetch the repository's files, and select those that the build may read."""
+"""First step of every build attempt: fetch the repository's files and select those that the build may read."""
 
 import shutil
 from pathlib import Path
@@ -16,44 +16,46 @@ RECORDS = {
     "hydroshare": "Hydroshare",
     "ckan": "CKAN",
 }
-"""Record providers and the names that repo2docker uses for them."""
+"""Names of record providers in repo2docker's log line."""
 
 
-def checkout(contents: Contents, order: BuildOrder, commit: Path, folder: Path, runner: Runner) -> None:
-    """Lay out the order's commit in `commit`, and the part of it that the build may read in `folder`.
+def fetch_inputs(contents: Contents, order: BuildOrder, commit_folder: Path, inputs: Path, runner: Runner) -> None:
+    """Write all files of the order's commit to `commit_folder`, and those that the build may read to `inputs`.
 
-    Respects the build's deadline. `commit` remains only if `folder` is not the whole commit. Raises the errors of the contents
-    port, RepositoryUnusable, Stopped and TimeOver.
+    Keeps to the build's time limit. If the build may read all files, `commit_folder` is renamed to `inputs`. Raises the errors of the
+    contents port, RepositoryUnusable, Stopped and TimeOver.
     """
     repository = order.repository
     runner.log.say(f"Picked {RECORDS.get(repository.provider, 'Git')} content provider.")
     try:
-        notes = contents.checkout(repository, commit, runner.seconds_left, runner.stopped.is_set, exact=True).notes
+        notes = contents.checkout(
+            repository, commit_folder, runner.seconds_left, runner.stopped.is_set, exact=True
+        ).notes
     except HostUnreachable:
         runner.check()  # the fetch may have ended because the build was stopped
         raise
     for note in notes:
         runner.log.say(note)
-    select_inputs(order, commit, folder)
+    select_inputs(order, commit_folder, inputs)
     runner.check()
 
 
-def select_inputs(order: BuildOrder, commit: Path, folder: Path) -> None:
-    """Create `folder` (absent before) with the files of `commit` that the environment's key covers.
+def select_inputs(order: BuildOrder, commit_folder: Path, inputs: Path) -> None:
+    """Create `inputs`, which must not exist before, with the files that the environment's key covers.
 
-    commit: the working copy of the order's commit. With scope `files`, sessions of other commits share the result, so `folder` gets
-    only `order.files`, and `commit` stays. The key covers contents and not modes: each file gets mode 0644. With another scope,
-    `commit` becomes `folder`. Raises RepositoryUnusable if one of the files is missing or is reached through a link.
+    commit_folder: all files of the order's commit. With scope `files`, other commits share the environment: only `order.files` are
+    copied, and `commit_folder` remains. The key covers contents but not modes, so each copy gets mode 0644. With another scope,
+    `commit_folder` is renamed to `inputs`. Raises RepositoryUnusable if a file is missing, is not regular, or has a link in its path.
     """
     if order.scope != Scope.FILES:
-        commit.rename(folder)
+        commit_folder.rename(inputs)
         return
-    folder.mkdir()
-    top = commit.resolve()
+    inputs.mkdir()
+    top = commit_folder.resolve()
     for name in order.files:
-        source, target = commit / name, folder / name
+        source, target = commit_folder / name, inputs / name
         if not source.is_file() or source.resolve() != top / name:
-            raise RepositoryUnusable(why=f"{name} is not a file of it")
+            raise RepositoryUnusable(why=f"{name} is not a regular file of the repository")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
         target.chmod(0o644)

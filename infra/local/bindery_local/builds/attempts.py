@@ -20,7 +20,7 @@ from bindery_builder.process.runner import Stopped, TimeOver
 from bindery_builder.task import Manifest, Task, Work
 from bindery_local.builds.environments import HANDLE, Hold
 from bindery_local.builds.store import Environments
-from bindery_local.builds.strays import end_strays
+from bindery_local.builds.strays import kill_strays
 from bindery_local.builds.worker_pool import Turns
 
 CLOSE_SECONDS = 5.0
@@ -164,7 +164,7 @@ class Attempts:
             )
         finally:
             log.close()
-            end_strays(folder)
+            kill_strays(folder)
 
     def _record(self, handle: str, outcome: Manifest | Failure | None) -> None:
         """Write the outcome to disk, or keep it in memory: a reported outcome must not change."""

@@ -21,7 +21,7 @@ from bindery_builder.process.files import NEW, bytes_in, locked, write_whole, wr
 from bindery_builder.process.remove_tree import remove_tree
 from bindery_builder.task import Manifest
 from bindery_local.builds.environments import HANDLE, Hold, image_of
-from bindery_local.builds.strays import end_strays
+from bindery_local.builds.strays import kill_strays
 
 KEPT_SECONDS = 600  # a launch that queried an environment will use it soon
 ENDS_KEPT_SECONDS = 7 * 86_400
@@ -157,7 +157,7 @@ class Environments:
     def _clear(self, handle: str) -> None:
         folder = self.folder(handle)
         if folder.exists():
-            end_strays(folder)
+            kill_strays(folder)
             remove_tree(folder)
 
     def _finished(self) -> list[str]:

@@ -9,35 +9,35 @@ from bindery_builder.process.environment import MARK
 from bindery_local.processes import DEAD, Process, everything, folder_of, send, variables_of
 
 
-def end_strays(folder: Path, seconds: float = 5) -> int:
-    """Kill every process that has the build's mark or works in `folder`. Return how many were found.
+def kill_strays(folder: Path, seconds: float = 5) -> int:
+    """Kill every process that has the build's mark, or whose working directory is in `folder`. Return the number of kills.
 
-    Repeats until no such process is left, since a process may fork before it is killed. Gives up after `seconds`.
+    Repeats until no such process can be killed, since a process may fork before it is killed. Stops after `seconds`.
     """
     count = 0
     until = time.monotonic() + seconds
     while True:
         strays = [
-            status.process for status in everything() if status.state not in DEAD and _belongs(status.process, folder)
+            status.process for status in everything() if status.state not in DEAD and _is_stray(status.process, folder)
         ]
-        killed = [stray for stray in strays if _kill(stray)]
-        count += len(killed)
-        if not killed or time.monotonic() > until:
+        kills = sum(_kill(stray) for stray in strays)
+        count += kills
+        if not kills or time.monotonic() > until:
             return count
         time.sleep(0.01)
 
 
-def _belongs(process: Process, folder: Path) -> bool:
+def _is_stray(process: Process, folder: Path) -> bool:
     if process.pid == os.getpid():
         return False
     if variables_of(process.pid).get(MARK.encode()) == os.fsencode(folder):
         return True
-    place = folder_of(process.pid)
-    return place is not None and place.is_relative_to(folder)
+    working_directory = folder_of(process.pid)
+    return working_directory is not None and working_directory.is_relative_to(folder)
 
 
 def _kill(process: Process) -> bool:
-    """Kill the process. Return False if it belongs to another user."""
+    """Send SIGKILL to the process. Return False if the system refuses it, as for processes of other users."""
     try:
         send(process, signal.SIGKILL)
     except OSError:

@@ -15,14 +15,14 @@ from bindery_builder.terminal_text import plain
 from bindery_local.processes import Process
 
 ID = re.compile(r"[a-z0-9]{1,40}")
-WHY_LINES = 20
-WHY_CHARACTERS = 2000
+MAX_LOG_LINES = 20
+MAX_LOG_CHARACTERS = 2000
 
 
 class Record(BaseModel):
-    """Record of a running session, written once its reaper runs. It holds no secrets.
+    """Record of a session, written after its reaper has started. It contains no secrets.
 
-    started: in the format of /proc. created: UTC seconds.
+    pid, started: of the reaper; started is in the format of /proc. created: UTC seconds. notes: sentences for the visitor.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,8 +42,8 @@ class Record(BaseModel):
 class SessionFolder:
     """Folder of a session.
 
-    path: the session's folder; work: its working copy; home: its HOME. temporary: its TMPDIR. It is outside of the folder, since
-    some programs put sockets there and paths of sockets must be short.
+    path: the session's folder; work: its working copy; home: its HOME. temporary: its TMPDIR, which is outside of `path`: some
+    programs create sockets in it, and paths of sockets must be short.
     """
 
     path: Path
@@ -59,7 +59,7 @@ class SessionFolder:
 
     @property
     def scripts(self) -> Path:
-        """Return Bindery's folder for modified copies of the repository's scripts that cannot be run unchanged."""
+        """Return the folder for Bindery's modified copies of scripts of the repository that cannot be run unchanged."""
         return self.path / "scripts"
 
     @property
@@ -67,22 +67,22 @@ class SessionFolder:
         return self.path / "server.log"
 
     def create(self) -> None:
-        """Create the folders, with access only for this user.
+        """Create the folders except `work` and `home`, with access only for this user.
 
-        Raises FileExistsError if one exists, so that another user cannot prepare it.
+        Raises FileExistsError if one exists, so that another user cannot create it in advance.
         """
         self.path.mkdir(mode=0o700, parents=True)
         self.scripts.mkdir()
         self.temporary.mkdir(mode=0o700)
 
     def remove(self) -> None:
-        """Remove all files of the session. The folder is removed last: while it exists, the session is listed."""
+        """Remove all files of the session. `path` is removed last: while it exists, the session is listed."""
         if self.temporary.is_dir() and self.temporary.lstat().st_uid == os.geteuid():
             remove_tree(self.temporary)
         remove_tree(self.path)
 
     def record(self) -> Record | None:
-        """Return the session's record, or None before its reaper runs."""
+        """Return the session's record, or None if it is missing or cannot be read."""
         try:
             return Record.model_validate_json((self.path / "process.json").read_bytes())
         except (OSError, ValidationError):
@@ -92,13 +92,13 @@ class SessionFolder:
         """Write the record atomically."""
         write_whole(self.path / "process.json", record.model_dump_json())
 
-    def last_words(self) -> str:
-        """Return the log's last lines as plain text."""
+    def last_log_lines(self) -> str:
+        """Return the last lines of the log that are not empty, as plain text."""
         text = ""
         for path in (self.log.with_name("server.log.1"), self.log):
             text += _tail(path)
         lines = [plain(line).rstrip() for line in text.replace("\r", "\n").split("\n")]
-        return "\n".join([line for line in lines if line][-WHY_LINES:])[-WHY_CHARACTERS:]
+        return "\n".join([line for line in lines if line][-MAX_LOG_LINES:])[-MAX_LOG_CHARACTERS:]
 
 
 def _tail(path: Path, size: int = 16384) -> str:
@@ -110,25 +110,25 @@ def _tail(path: Path, size: int = 16384) -> str:
         return ""
 
 
-def folder_of(sessions: Path, mark: str, session: str) -> SessionFolder:
+def session_folder(sessions: Path, mark: str, session: str) -> SessionFolder:
     """Return the session's folder, which need not exist. Raises ValueError for an invalid session id.
 
-    mark: distinguishes this home's sessions from another's.
+    mark: identifies the sessions of this home (BINDERY_HOME) among those of others.
     """
     if not ID.fullmatch(session):
         raise ValueError("not a session's id")
     return SessionFolder(sessions / session, Path(tempfile.gettempdir()) / f"bindery-{mark}-{session}")
 
 
-def found_on_disk(sessions: Path, mark: str) -> dict[str, tuple[float, Record | None]]:
-    """Return every session with a folder or temporary files, its start (UTC seconds), and its record."""
+def sessions_on_disk(sessions: Path, mark: str) -> dict[str, tuple[float, Record | None]]:
+    """Return the start (UTC seconds) and the record of every session with a folder or temporary files, by session id."""
     prefix = f"bindery-{mark}-"
     sessions_by_id: dict[str, tuple[float, Record | None]] = {}
-    for parent, before in ((Path(tempfile.gettempdir()), prefix), (sessions, "")):
-        for path in parent.glob(f"{before}*"):
-            session = path.name.removeprefix(before)
+    for parent, name_prefix in ((Path(tempfile.gettempdir()), prefix), (sessions, "")):
+        for path in parent.glob(f"{name_prefix}*"):
+            session = path.name.removeprefix(name_prefix)
             with contextlib.suppress(FileNotFoundError):
                 if ID.fullmatch(session) and path.lstat().st_uid == os.geteuid():
-                    record = folder_of(sessions, mark, session).record()
+                    record = session_folder(sessions, mark, session).record()
                     sessions_by_id[session] = (record.created if record else path.lstat().st_mtime, record)
     return sessions_by_id

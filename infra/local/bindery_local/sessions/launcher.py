@@ -32,7 +32,7 @@ from bindery_local.processes import (
 )
 from bindery_local.sessions.cancellation import ALL, Stops
 from bindery_local.sessions.environment import Environment, FindEnvironment, HoldEnvironment
-from bindery_local.sessions.folder import ID, Record, SessionFolder, folder_of, found_on_disk
+from bindery_local.sessions.folder import ID, Record, SessionFolder, session_folder, sessions_on_disk
 from bindery_local.sessions.ports import HeldPorts, listens, port_of
 from bindery_local.sessions.server import MARK, command, prepare_home, variables
 from bindery_local.sessions.working_copy import checkout, copy_folder
@@ -126,7 +126,7 @@ class ProcessSessions:
         for process, session in self._marked():
             since = min(started_at(process), objects[session].started if session in objects else float("inf"))
             objects[session] = SessionObject(session, since)
-        for session, (since, record) in found_on_disk(self._sessions, self._mark).items():
+        for session, (since, record) in sessions_on_disk(self._sessions, self._mark).items():
             runs = alive(record.process) if record else session in objects
             objects[session] = SessionObject(session, since, alive=runs or session in starting)
         return list(objects.values())
@@ -153,7 +153,7 @@ class ProcessSessions:
             logger.warning("session %s could not be stopped: %s", session, error)
 
     def _folder(self, session: str) -> SessionFolder:
-        return folder_of(self._sessions, self._mark, session)
+        return session_folder(self._sessions, self._mark, session)
 
     @contextlib.contextmanager
     def _alone(self, session: str) -> Iterator[None]:
@@ -231,7 +231,7 @@ class ProcessSessions:
         if record is None:
             return STARTING if starting else SessionReport(Liveness.GONE)
         if not alive(record.process):
-            return SessionReport(Liveness.GONE, why=folder.last_words())
+            return SessionReport(Liveness.GONE, why=folder.last_log_lines())
         url = f"http://127.0.0.1:{record.port}/"
         is_own = listens(record.port) and socket_owners.is_our_port(record.port, socket_owners.listening_users())
         if is_own and activity.is_session(url, token):

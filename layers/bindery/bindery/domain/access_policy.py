@@ -1,4 +1,4 @@
-"""The operator's rules: bans and allow-lists for clients and repositories, and the limits of their sessions."""
+"""The operator's rules: bans of clients, bans and allow-lists of repositories, and limits of sessions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class SpecRule:
-    """Quota of sessions for the repositories that `pattern` matches."""
+    """Quota of sessions for each repository that `pattern` matches."""
 
     pattern: str
     quota: int
@@ -28,13 +28,13 @@ class SpecRule:
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules of the operator. Bans take precedence over allow-lists; the first matching quota rule applies (BinderHub's order).
+    """Rules of the operator. Bans take precedence over allow-lists. The first matching rule of spec_rules applies, as in BinderHub.
 
-    Patterns match a repository's name: `<provider>/<canonical spec>`, such as `gh/owner/repository/HEAD`. Other spellings
-    are not compared, so two links to one repository get the same result.
+    Patterns match the name of a launch: `<provider>/<canonical spec>`, including the ref, such as `gh/owner/repository/HEAD`. Different
+    spellings of one spec have one canonical form, so they get the same result.
     allowed_specs: patterns. If there are any, or only_allowed is set, other repositories are not launched.
-    favoured: patterns of repositories with the limit `favoured_quota`. banned_networks: in CIDR notation.
-    own_refs_only: true if only commits on a branch or a tag of the repository itself may be launched.
+    favoured: patterns of repositories with the limit `favoured_quota`, if no rule of spec_rules matches. banned_networks: in CIDR notation.
+    own_refs_only: True if only commits on a branch or a tag of the repository itself may be launched.
     """
 
     total: int | None = None
@@ -51,8 +51,8 @@ class Rules:
     own_refs_only: bool = False
 
     def check_client(self, client: str) -> None:
-        """Raise ClientBanned for an address in a banned network. Unparsable addresses are not banned."""
-        if is_in(client, self.banned_networks):
+        """Raise ClientBanned for an address in a banned network. Text that is not an address is not banned."""
+        if is_in_networks(client, self.banned_networks):
             raise ClientBanned
 
     def check_spec(self, spec: str, name: str) -> None:
@@ -75,13 +75,15 @@ class Rules:
         return Limits(self.total, per_repository, self.per_owner, self.per_client)
 
 
-def is_in(client: str, networks: tuple[str, ...]) -> bool:
-    """Return True if a client's address is in one of the networks (CIDR); False for text that is no address."""
+def is_in_networks(client: str, networks: tuple[str, ...]) -> bool:
+    """Return True if the client's address is in one of the networks (CIDR); False for text that is not an address."""
     try:
         address = ip_address(client)
     except ValueError:
         return False
-    address = getattr(address, "ipv4_mapped", None) or address  # dual-stack sockets report IPv4 clients like this
+    address = (
+        getattr(address, "ipv4_mapped", None) or address
+    )  # dual-stack sockets report IPv4 clients as ::ffff:a.b.c.d
     return any(address in ip_network(network, strict=False) for network in networks)
 
 

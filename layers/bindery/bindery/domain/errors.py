@@ -1,8 +1,9 @@
 """Errors of launches and requests: one error type for each cause.
 
-After a `Retryable` error the step is retried a few times. A `Permanent` error ends the launch.
-The table `bindery.web.errors.catalog` has the sentences for visitors; the errors here have only the facts that fill them.
-A failed launch is stored with the class's name: after a class is renamed, its stored launches have no sentence.
+After a `Retryable` error the step is retried a few times. A `Permanent` error fails the launch. Exceptions: after a short HostLimited the
+step is retried; Throttled, Stale and StepUnderWay are passed on to the queue, which delivers the message again.
+The sentences for visitors are in `bindery.web.errors.catalog`; the errors here have only the facts for these sentences.
+A failed launch is stored with the name of its error class. If you rename a class, launches stored under the old name get no sentence.
 """
 
 from typing import Self
@@ -11,7 +12,7 @@ Fact = str | int | float
 
 
 class BinderyError(Exception):
-    """Base class of all errors. `facts`: plain values (strings, numbers) for its sentence; never a token, never a secret."""
+    """Base class of all errors. `facts`: strings and numbers for its sentence; they never contain a token or another secret."""
 
     def __init__(self, **facts: Fact) -> None:
         super().__init__(f"{type(self).__name__} {facts}" if facts else type(self).__name__)
@@ -61,15 +62,18 @@ class SpecBanned(Permanent):
 
 
 class ForeignCommit(Permanent):
-    """The commit is not known to be on a branch or tag of the repository, and the operator's rules require that. Facts: url, ref."""
+    """Bindery cannot confirm that the commit is on a branch or tag of the repository. The operator's rules require it.
+
+    Facts: url, ref.
+    """
 
 
 class ClientBanned(Permanent):
-    """The operator's rules ban the client's network."""
+    """The operator's rules ban the client's network. Facts: none."""
 
 
 class BadBuildToken(Permanent):
-    """The build token is forged, is for another spec, or had expired before its launch was created. Facts: why."""
+    """The build token is forged, has expired, or was made for another spec. Facts: why."""
 
 
 class CrossSite(Permanent):
@@ -77,7 +81,7 @@ class CrossSite(Permanent):
 
 
 class RateLimited(Permanent):
-    """The client sent too many requests. Facts: limit, seconds (until it may ask again)."""
+    """The client sent too many requests. Facts: limit, seconds (until the client may send the next request)."""
 
 
 class TooManyStreams(Permanent):
@@ -105,11 +109,11 @@ class UnknownAddress(Permanent):
 
 
 class UnknownDoi(UnknownAddress):
-    """The spelling of the pasted DOI does not tell the location of its record. Facts: doi."""
+    """The pasted DOI does not show which provider has its record. Facts: doi."""
 
 
 class NotARepository(UnknownAddress):
-    """The pasted address is that of a page that is no repository. Facts: why (with advice for the visitor)."""
+    """The pasted address belongs to a page that is not a repository. Facts: why (with advice for the visitor)."""
 
 
 class MetricsClosed(Permanent):
@@ -134,7 +138,7 @@ class SessionNotFound(Permanent):
 class RepositoryNotFound(Permanent):
     """The repository does not exist at the host, or it is private. Facts: url.
 
-    gone: True if the host's response says so. False if the host only refuses to answer; it may also refuse clients with too many requests.
+    gone: False only if the response does not show whether the repository exists. A host may send such a response after too many requests.
     """
 
     gone = True
@@ -189,11 +193,14 @@ class RepositoryUnusable(Permanent):
 
 
 class HostLimited(Permanent):
-    """The host has rate-limited Bindery; visitors have to retry later. Facts: host, at (UTC seconds)."""
+    """The host has rate-limited Bindery. Bindery retries if the wait is short; otherwise the launch fails.
+
+    Facts: host, at (UTC seconds).
+    """
 
 
 class HostBusy(HostLimited):
-    """The host is down; its response names the time of its return. Facts: host, at (UTC seconds)."""
+    """The host is down or in maintenance. Facts: host, at (UTC seconds: when the host expects to be available again)."""
 
 
 class HostTooSlow(Permanent):
@@ -224,11 +231,11 @@ class BuildTooLong(Permanent):
 
 
 class BuildLost(Retryable):
-    """The build service has lost the attempt. Facts: none."""
+    """The build service has no record of the attempt, or does not report how it ended. Facts: none."""
 
 
 class BuildCrashed(Retryable):
-    """The process that ran the build ended before the build, and no operator stopped it. Facts: none."""
+    """The process that ran the build ended during the build. Facts: none."""
 
 
 class BuildsQueued(Permanent):
@@ -248,7 +255,7 @@ class BuildServiceDown(Retryable):
 
 
 class BuildsRefused(BuildServiceDown):
-    """The build service takes no more builds at the moment, and has not started this one. Facts: why."""
+    """The build service accepts no more builds at the moment, and has not started this build. Facts: why."""
 
 
 class PushFailed(Retryable):
@@ -263,7 +270,7 @@ class ImageGone(Retryable):
 
 
 class QuotaReached(Permanent):
-    """The quota of sessions is used up. Facts: limit."""
+    """The quota for the total number of sessions is used up. Facts: limit."""
 
 
 class RepositoryQuotaReached(Permanent):
@@ -315,7 +322,7 @@ class ContentUnavailable(Permanent):
 
 
 class SessionEnded(Permanent):
-    """The session was ready and has ended since. Facts: reason."""
+    """The launch's session has ended or is being stopped. Facts: reason."""
 
 
 class LauncherDown(Retryable):
@@ -330,7 +337,7 @@ class ClusterRefused(LauncherDown):
 
 
 class LaunchStopped(Permanent):
-    """The visitor stopped the launch."""
+    """The visitor stopped the launch. Facts: none."""
 
 
 class DeadlinePassed(Permanent):
@@ -338,23 +345,26 @@ class DeadlinePassed(Permanent):
 
 
 class StepFailed(Permanent):
-    """Handling a message of this launch failed repeatedly. Facts: trouble."""
+    """A message of this launch was delivered as often as its queue allows, and failed each time.
+
+    Facts: trouble (the name of an error class, or words).
+    """
 
 
 class StepCrashed(Permanent):
-    """The step crashed its process in every attempt that a step has. Facts: step (such as "looking at the repository")."""
+    """The step ended its process at each of its starts, and may not be started again. Facts: step (such as "looking at the repository")."""
 
 
 class StepUnderWay(Retryable):
-    """The step was started as often as allowed, and may still run in another process. Facts: none."""
+    """The step was started as often as allowed, and one start may still be running. Facts: none."""
 
 
 # The table
 
 
 class Throttled(Retryable):
-    """The table did not accept the call; the table is unchanged."""
+    """The table did not accept the call; the table is unchanged. Facts: none."""
 
 
 class Stale(Retryable):
-    """Another process wrote the item first; the table is unchanged."""
+    """Another process wrote the item first; the table is unchanged. Facts: none."""

@@ -1,4 +1,4 @@
-"""Store of sessions in the table: a record is written before any object exists, and a tombstone stays after the end."""
+"""Store of sessions in the table. A record is written before any object is created; after the end, a tombstone remains for 15 days."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -17,17 +17,19 @@ from bindery.state.quotas import Quotas
 
 TOMBSTONE_SECONDS = 15 * 86400  # queues keep messages for 14 days at most
 START_SECONDS = 900
-ENDING = frozenset({SessionState.STOPPING, SessionState.ENDED})
-MOST_DUE = 5000
-MOST_CHANGES = 100
-"""Limit of sessions in one transaction."""
+"""Time from the reservation until the session is due for a check."""
+STOPPING_OR_ENDED = frozenset({SessionState.STOPPING, SessionState.ENDED})
+MAX_DUE = 5000
+"""Limit of sessions that one read returns from each shard of the index."""
+MAX_IN_TRANSACTION = 100
+"""Limit of items in one transaction."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """Session as it was read, maybe some time ago. version: the version of its record; a later change of the record is detected by it.
+class ReadSession:
+    """Session as it was read from the table. The record may have changed since then.
 
-    due_at: the time since which it is due, UTC seconds.
+    version: the version of the record. A write with it fails if the record has changed. due_at: UTC seconds; due for a check since then.
     """
 
     session: Session
@@ -37,7 +39,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Sessions:
-    """Store of sessions. Each session is one item. Its state and the counters of its places change in one transaction."""
+    """Store of sessions. Each session is one item. The counters of its places change in the transaction that reserves or ends it."""
 
     table: Table
     clock: Clock
@@ -53,11 +55,11 @@ class Sessions:
         for _ in range(CONFLICTS):
             existing = self.find(launch.id)
             if existing:
-                if existing.state in ENDING:
+                if existing.state in STOPPING_OR_ENDED:
                     raise SessionEnded(reason=existing.reason)
                 return existing
-            owner = owner_of(launch.provider, launch.repo_url)
-            counters = self.quotas.take(launch.repo_url, limits, owner, launch.client)
+            repository_owner = owner_of(launch.provider, launch.repo_url)
+            counters = self.quotas.take(launch.repo_url, limits, repository_owner, launch.client)
             session = Session(
                 id=launch.id,
                 owner=launch.owner,
@@ -75,16 +77,17 @@ class Sessions:
             return session
         raise Stale
 
-    def open(
+    def mark_running(
         self, launches: Launches, session: Session, ready: Callable[[Launch], Launch | None], due_in: float
     ) -> Launch | None:
-        """Write the session as running and the launch as ready, in one transaction. Return None if the launch does not need it any more.
+        """Write the session as running and the launch as ready, in one transaction. Return the launch.
 
-        Raises SessionEnded if the session is stopping or has ended.
+        session: with its new state. ready: returns the changed launch, or None if the launch does not need the session any more; then
+        nothing is written, and the result is None. Raises SessionEnded if the session is missing, is stopping or has ended.
         """
         for _ in range(CONFLICTS):
             item = self.table.get(f"session#{session.id}", "session")
-            if item is None or Session.model_validate(item.data).state in ENDING:
+            if item is None or Session.model_validate(item.data).state in STOPPING_OR_ENDED:
                 raise SessionEnded(reason="it was stopped while it started")
             launch_item, now = launches.read(session.id)
             changed = ready(now)
@@ -99,8 +102,8 @@ class Sessions:
             return changed
         raise Stale
 
-    def stopping(self, session: str, reason: str) -> Session | None:
-        """Mark the session as stopping and return it; None if it is missing or has ended. No visitor is redirected to it any more."""
+    def mark_stopping(self, session: str, reason: str) -> Session | None:
+        """Mark the session as stopping and return it; None if it is missing or has ended. Visitors are not sent to it any more."""
         for _ in range(CONFLICTS):
             item = self.table.get(f"session#{session}", "session")
             if item is None:
@@ -118,8 +121,8 @@ class Sessions:
             return marked
         raise Stale
 
-    def ended(self, session: str) -> None:
-        """Write the tombstone and free the places. Idempotent."""
+    def mark_ended(self, session: str) -> None:
+        """Replace the record by a tombstone and return the places to the quotas. Idempotent."""
         for _ in range(CONFLICTS):
             item = self.table.get(f"session#{session}", "session")
             if item is None:
@@ -127,35 +130,35 @@ class Sessions:
             now = Session.model_validate(item.data)
             if now.state is SessionState.ENDED:
                 return
-            over = now.model_copy(update={"state": SessionState.ENDED, "token": ""})
+            ended = now.model_copy(update={"state": SessionState.ENDED, "token": ""})
             until = self.clock.now() + TOMBSTONE_SECONDS
-            grave = Item(item.pk, item.sk, over.model_dump(mode="json"), item.version, expires_at=until)
+            tombstone = Item(item.pk, item.sk, ended.model_dump(mode="json"), item.version, expires_at=until)
             try:
-                self.table.transact([grave, *self.quotas.give_back(now.places)])
+                self.table.transact([tombstone, *self.quotas.give_back(now.places)])
             except Stale:
                 continue
             return
         raise Stale
 
-    def record_checks(self, checks: Sequence[Found], due_in: float) -> None:
-        """Store the results of session checks. A record that was changed since its session was read stays as it is."""
-        for start in range(0, len(checks), MOST_CHANGES):
-            batch = checks[start : start + MOST_CHANGES]
+    def record_checks(self, checks: Sequence[ReadSession], due_in: float) -> None:
+        """Store the results of session checks. A record that has changed since it was read is not written."""
+        for start in range(0, len(checks), MAX_IN_TRANSACTION):
+            batch = checks[start : start + MAX_IN_TRANSACTION]
             items = [self._item(each.session, each.version, due_in) for each in batch]
             try:
                 self.table.transact(items)
-            except (Stale, Throttled):  # one item may be the reason, so each is written separately
+            except (Stale, Throttled):  # one item may be the cause, so each is written separately
                 for item in items:
                     with suppress(Stale):
                         self.table.put(item)
 
-    def due(self, limit: int = MOST_DUE) -> list[Found]:
-        """Return candidates for a check, longest due first. The caller checks each again. limit: applies to each shard of the index."""
+    def due(self, limit: int = MAX_DUE) -> list[ReadSession]:
+        """Return the sessions that are due for a check, longest due first; at most `limit` for each shard. The index may be late."""
         items = sorted(due(self.table, "session", self.clock.now(), limit), key=lambda item: item.due_at or 0)
-        return [Found(Session.model_validate(item.data), item.version, item.due_at or 0) for item in items]
+        return [ReadSession(Session.model_validate(item.data), item.version, item.due_at or 0) for item in items]
 
-    def alive(self, limit: int = MOST_DUE) -> Iterator[Session]:
-        """Yield every session in the due index; ended sessions are not in it."""
+    def alive(self, limit: int = MAX_DUE) -> Iterator[Session]:
+        """Yield the sessions that have not ended, at most `limit` for each shard."""
         for item in due(self.table, "session", FOREVER, limit):
             yield Session.model_validate(item.data)
 

@@ -10,7 +10,7 @@ from bindery.ports.clock import Clock
 from bindery.ports.queue import Queue
 from bindery.ports.session_launcher import SessionLauncher
 from bindery.state.counters import Counters
-from bindery.state.sessions import Found, Sessions
+from bindery.state.sessions import ReadSession, Sessions
 
 logger = logging.getLogger("bindery")
 SILENCES = 3
@@ -80,7 +80,7 @@ class CullSessions:
             self.counters.add("bindery_sweeps_in_doubt")
         return ill
 
-    def _is_news(self, listed: Found, updated: Session) -> bool:
+    def _is_news(self, listed: ReadSession, updated: Session) -> bool:
         return updated != listed.session or self.clock.now() - listed.due_at >= WRITE_SECONDS
 
     def _end(self, session: str, answers: Answers, in_doubt: bool) -> None:

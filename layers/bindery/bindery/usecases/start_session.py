@@ -117,7 +117,7 @@ class StartSession:
         def ready(now: Launch) -> Launch | None:
             return now.moved(Stage.READY, at, READY) if now.awaits(launch.step) else None
 
-        opened = self.sessions.open(self.launches, running, ready, self.cull_seconds)
+        opened = self.sessions.mark_running(self.launches, running, ready, self.cull_seconds)
         if opened is None and self.launches.get(launch.id).stage is Stage.FAILED:
             self.queue.send(StopRequested(session=session.id, reason="its launch ended"))
 

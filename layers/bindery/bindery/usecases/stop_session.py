@@ -15,6 +15,6 @@ class StopSession:
     launcher: SessionLauncher
 
     def __call__(self, message: StopRequested) -> None:
-        self.sessions.stopping(message.session, message.reason)
+        self.sessions.mark_stopping(message.session, message.reason)
         self.launcher.stop(message.session)
-        self.sessions.ended(message.session)
+        self.sessions.mark_ended(message.session)

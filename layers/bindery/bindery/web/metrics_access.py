@@ -3,7 +3,7 @@
 import hmac
 from dataclasses import dataclass
 
-from bindery.domain.access_policy import is_in
+from bindery.domain.access_policy import is_in_networks
 from bindery.domain.errors import MetricsClosed
 
 
@@ -33,5 +33,5 @@ class MetricsAccess:
         scheme, _, token = authorization.partition(" ")
         is_bearer = scheme.lower() == "bearer" and bool(self.token)
         matches = hmac.compare_digest(token.strip().encode("utf-8", "surrogatepass"), self.token.encode())
-        if not (self.local or (is_bearer and matches) or is_in(client, self.networks)):
+        if not (self.local or (is_bearer and matches) or is_in_networks(client, self.networks)):
             raise MetricsClosed

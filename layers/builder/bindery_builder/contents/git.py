@@ -28,7 +28,7 @@ from bindery.domain.errors import (
 )
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.contents import Checkout, never
+from bindery.ports.contents import Checkout, never_stopped
 from bindery_builder.contents.copying import Copy, CopyTask, Source
 from bindery_builder.contents.git_folder import write_git_folder, write_index
 from bindery_builder.contents.history import Histories, History
@@ -100,7 +100,7 @@ class GitContents:
         repository: Repository,
         folder: Path,
         seconds: float | None = None,
-        stopped: Callable[[], bool] = never,
+        stopped: Callable[[], bool] = never_stopped,
         *,
         exact: bool = False,
     ) -> Checkout:

@@ -20,7 +20,7 @@ from bindery.adapters.http.client import GuardedClient, responding_host
 from bindery.domain.errors import HostLimited, HostUnreachable, RepositoryTooLarge, RepositoryUnusable
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.contents import Checkout, never
+from bindery.ports.contents import Checkout, never_stopped
 from bindery_builder.contents.archives import PIECE, is_archive, unpack
 from bindery_builder.contents.record_folder import RecordFolder
 from bindery_builder.contents.work_tree import Room
@@ -70,7 +70,7 @@ class RecordContents:
         repository: Repository,
         folder: Path,
         seconds: float | None = None,
-        stopped: Callable[[], bool] = never,
+        stopped: Callable[[], bool] = never_stopped,
         *,
         exact: bool = False,  # noqa: ARG002 # a record has no history
     ) -> Checkout:

@@ -10,7 +10,7 @@ from bindery.adapters.hosts.records.base import RECORD_HOSTS, record_host
 from bindery.adapters.http.client import GuardedClient
 from bindery.domain.repository import Repository
 from bindery.ports.clock import Clock
-from bindery.ports.contents import Checkout, Contents, never
+from bindery.ports.contents import Checkout, Contents, never_stopped
 from bindery.ports.repository_provider import RepositoryProvider
 from bindery_builder.contents.git import GitContents
 
@@ -39,7 +39,7 @@ class AnyContents:
         repository: Repository,
         folder: Path,
         seconds: float | None = None,
-        stopped: Callable[[], bool] = never,
+        stopped: Callable[[], bool] = never_stopped,
         *,
         exact: bool = False,
     ) -> Checkout:

@@ -9,18 +9,18 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Write the answer. Return 0, or OUT_OF_MEMORY if the memory limit was reached."""
+    """Write the answer. Return 0, or OUT_OF_MEMORY_EXIT_CODE if the memory limit was reached."""
     content, answer = map(Path, sys.argv[1:3])
     sys.path += sys.argv[3:]
-    from bindery_builder.process.resource_limits import OUT_OF_MEMORY, limit
+    from bindery_builder.process.resource_limits import OUT_OF_MEMORY_EXIT_CODE, limit_process
 
-    limit()
+    limit_process()
     try:
         from bindery_builder.environments.planning import PlanAnswer
 
         answer.write_bytes(PlanAnswer.read(content).model_dump_json().encode())
     except MemoryError:
-        return OUT_OF_MEMORY
+        return OUT_OF_MEMORY_EXIT_CODE
     return 0
 
 

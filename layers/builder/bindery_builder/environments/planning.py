@@ -13,7 +13,7 @@ import bindery_builder
 from bindery.domain.errors import BuildFailed, CannotBuild, RepositoryUnusable
 from bindery.domain.failure import Failure
 from bindery_builder.environments.plan import Plan, read_plan
-from bindery_builder.process.resource_limits import OUT_OF_MEMORY
+from bindery_builder.process.resource_limits import OUT_OF_MEMORY_EXIT_CODE
 from bindery_builder.process.runner import Runner, TimeOver
 
 WALL_SECONDS: Final = 90.0
@@ -59,7 +59,7 @@ def planned(runner: Runner, content: Path, folder: Path) -> Plan:
         runner.check()
         raise _too_much("time") from None
     if code:
-        raise _too_much("memory" if code == OUT_OF_MEMORY else "time or memory")
+        raise _too_much("memory" if code == OUT_OF_MEMORY_EXIT_CODE else "time or memory")
     return PlanAnswer.model_validate_json(answer.read_bytes()).unwrap()
 
 

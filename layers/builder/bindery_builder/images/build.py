@@ -9,7 +9,7 @@ from bindery.adapters.oci_registry import DIGEST, Registry
 from bindery.domain.errors import BuildFailed, BuildServiceDown, PushFailed
 from bindery.ports.contents import Contents
 from bindery_builder.failure_reason import image_build_error, push_failure_reason
-from bindery_builder.fetch import checkout
+from bindery_builder.fetch import fetch_inputs
 from bindery_builder.images.base_images import BaseImages
 from bindery_builder.images.context import Context, add_commit, prepared
 from bindery_builder.images.layer_cache import LayerCache
@@ -50,7 +50,7 @@ class ContainerAttempt:
     def context(self) -> Context:
         """Fetch the commit and return the build context. Raises the errors of `make`."""
         self._desk.prepare()
-        checkout(self.contents, self.task.order, self._commit, self._content, self.runner)
+        fetch_inputs(self.contents, self.task.order, self._commit, self._content, self.runner)
         context = prepared(self._content, self.task.folder / "context", self.runner, self.base_image)
         if self._commit.exists():
             add_commit(self._commit, self.task.order.repository.ref, context.folder, context.dockerfile, self._check)

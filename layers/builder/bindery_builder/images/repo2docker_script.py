@@ -15,9 +15,9 @@ def main() -> int:
     """Write the build context. Return 0, or 1 after a line with the reason."""
     content, folder, base_image = sys.argv[1:]
     sys.path.append(str(Path(__file__).resolve().parents[2]))  # appended, since repo2docker may be installed there, too
-    from bindery_builder.process.resource_limits import limit
+    from bindery_builder.process.resource_limits import limit_process
 
-    limit()
+    limit_process()
     from repo2docker.app import Repo2Docker
     from repo2docker.buildpacks import LegacyBinderDockerBuildPack, base
 

@@ -93,8 +93,8 @@ def sessions_and_records_are_compared(deployment: Deployed) -> None:
     died, healthy, unknown = (running(deployment) for _ in range(3))
     deployment.ports.time.advance(3600)
     deployment.ports.sessions.die(died)
-    deployment.system.state.sessions.stopping(unknown, "by hand")
-    deployment.system.state.sessions.ended(unknown)
+    deployment.system.state.sessions.mark_stopping(unknown, "by hand")
+    deployment.system.state.sessions.mark_ended(unknown)
     for _ in range(2):
         deployment.call("Reconcile", {})
         deployment.settle()
@@ -115,8 +115,8 @@ def places_are_counted_again(deployment: Deployed) -> None:
 @story
 def an_image_is_launched_no_more(deployment: Deployed) -> None:
     launch = running(deployment)
-    deployment.system.state.sessions.stopping(launch, "by hand")
-    deployment.system.state.sessions.ended(launch)
+    deployment.system.state.sessions.mark_stopping(launch, "by hand")
+    deployment.system.state.sessions.mark_ended(launch)
     deployment.ports.time.advance(40 * 86400)
     deployment.call("Reconcile", {})
     assert deployment.ports.service.images == set()

@@ -17,7 +17,7 @@ from bindery_builder.environments.planning import planned
 from bindery_builder.environments.python_version import PythonWanted
 from bindery_builder.environments.uv_command import UvCommand
 from bindery_builder.failure_reason import failed, reason
-from bindery_builder.fetch import checkout
+from bindery_builder.fetch import fetch_inputs
 from bindery_builder.process.remove_tree import remove_tree
 from bindery_builder.process.runner import RoomOver, Runner
 from bindery_builder.process.scripts import script_command
@@ -64,7 +64,7 @@ class UvAttempt:
         for name in ("home", "tmp"):
             (self.folder / name).mkdir(parents=True)
         commit = self.folder / "commit"
-        checkout(self.contents, self.order, commit, self._content, self.runner)
+        fetch_inputs(self.contents, self.order, commit, self._content, self.runner)
         remove_tree(commit)
         plan = planned(self.runner, self._content, self.folder / "tmp")
         for note in plan.notes:

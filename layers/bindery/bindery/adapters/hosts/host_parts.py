@@ -1,4 +1,4 @@
-"""Parts that every provider is made from."""
+"""Objects that the constructors of all providers need."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,9 +12,9 @@ from bindery.settings import Settings
 
 @dataclass(frozen=True)
 class HostParts:
-    """Parts for a provider. settings: with the host's address and credentials. client: the only way to send requests to a host.
+    """Objects that a provider needs. settings: contain the host's address and credentials. table: for caches of responses.
 
-    table: for caches of the host's responses.
+    client: all requests to hosts must be sent through it.
     """
 
     settings: Settings
@@ -24,8 +24,8 @@ class HostParts:
 
 
 class ConfiguredHost(Protocol):
-    """Class of a provider."""
+    """Provider class that can be instantiated from the settings."""
 
     @classmethod
     def configured(cls, parts: HostParts) -> RepositoryProvider:
-        """Return the provider with its settings."""
+        """Return a provider for the host that the settings describe."""

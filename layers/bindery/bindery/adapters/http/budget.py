@@ -22,7 +22,7 @@ from urllib3.util import parse_url
 from bindery.adapters.bounded_sockets import BoundedSocket, BoundedTLSSocket, Once
 from bindery.adapters.http.address_rules import Address, AddressRules
 from bindery.domain.errors import HostUnreachable, RepositoryTooLarge
-from bindery.ports.contents import never
+from bindery.ports.contents import never_stopped
 
 AddressInfo = tuple[int, int, int, str, tuple[str | int, ...]]
 Resolver = Callable[[str, int, int, int], Sequence[AddressInfo]]
@@ -72,7 +72,7 @@ class Budget:
     connect_seconds: float
     read_seconds: float
     deadline: float
-    stopped: Callable[[], bool] = never
+    stopped: Callable[[], bool] = never_stopped
     slowest: int = 0
     pace_seconds: float = PACE_SECONDS
     received: int = 0

@@ -43,7 +43,7 @@ from bindery.domain.errors import (
     RepositoryGone,
     RepositoryNotFound,
 )
-from bindery.ports.contents import never
+from bindery.ports.contents import never_stopped
 from bindery.ports.deadline import most
 
 MIN_BYTES_PER_SECOND = 1000
@@ -184,7 +184,7 @@ class GuardedClient:
         *,
         seconds: float = 30,
         max_bytes: int = 10 * MB,
-        stopped: Callable[[], bool] = never,
+        stopped: Callable[[], bool] = never_stopped,
         download: bool = False,
         check_redirect: Callable[[str], None] = allow_redirect,
     ) -> Iterator[None]:
@@ -261,7 +261,7 @@ class GuardedClient:
         *,
         seconds: float = 15,
         max_bytes: int = 10 * MB,
-        stopped: Callable[[], bool] = never,
+        stopped: Callable[[], bool] = never_stopped,
     ) -> Answer:
         """Return one small response, of any status."""
         exchange = self.exchange(url, seconds=seconds, max_bytes=max_bytes, stopped=stopped)

@@ -11,7 +11,7 @@ from bindery.adapters.hosts.records.dois import Dois, doi_of
 from bindery.adapters.http.budget import TimeLimit
 from bindery.domain.errors import BadSpec, BinderyError
 from bindery.ports.clock import Clock
-from bindery.ports.contents import never
+from bindery.ports.contents import never_stopped
 from bindery.ports.doi_directory import Home
 from bindery.ports.table import Table
 
@@ -72,7 +72,7 @@ class RegisteredDois:
             raise type(error)(**error.facts)
 
     def _find(self, doi: str) -> Home:
-        within = TimeLimit(self._dois.host, self._seconds, never, time.monotonic() + self._seconds)
+        within = TimeLimit(self._dois.host, self._seconds, never_stopped, time.monotonic() + self._seconds)
         target = self._dois.target(doi, within)
         home = self._on(doi, target)
         if home is None:

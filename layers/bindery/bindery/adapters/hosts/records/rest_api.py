@@ -17,7 +17,7 @@ from bindery.domain.errors import (
     RepositoryNotFound,
 )
 from bindery.ports.clock import Clock
-from bindery.ports.contents import never
+from bindery.ports.contents import never_stopped
 
 REFUSED: Final[Mapping[int, type[RepositoryNotFound]]] = MappingProxyType(
     {
@@ -62,7 +62,7 @@ class RecordApi:
         page: the record's page, for errors. within: the time limit of the work that the request is part of.
         """
         seconds = time_of(within)
-        stopped = within.stopped if within else never
+        stopped = within.stopped if within else never_stopped
         most = LARGEST_LISTING if within else LARGEST_FACTS
         host = parsed(url).host
         self._client.rate_limits.check(url, self._clock.now())
