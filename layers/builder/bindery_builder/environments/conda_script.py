@@ -10,14 +10,13 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from rattler import Channel, Client, Gateway, InstallerReporter, RepoDataRecord
+    from rattler import Channel, Client, Gateway, InstallerReporter, RepoDataRecord, Subdir
 
     from bindery_builder.environments.conda_request import CondaPackage, CondaRequest, CondaResult
 
-PLATFORMS: "list[Literal['linux-64', 'noarch']]" = ["linux-64", "noarch"]
 REPORT_SECONDS = 2.0
 MEGABYTE = 1_000_000
 CONFIGURATION = "allow-hard-links = false\nallow-symbolic-links = false\n"
@@ -80,7 +79,7 @@ async def _solved(
         base = [spec for text in group if (spec := MatchSpec(text)).name and spec.name.normalized not in requested]
         try:
             records = await solve(
-                channels, [*own, *base], gateway=gateway, platforms=PLATFORMS, virtual_packages=machine
+                channels, [*own, *base], gateway=gateway, platforms=_platforms(), virtual_packages=machine
             )
         except SolverError:
             if number == len(request.base) - 1:
@@ -88,6 +87,13 @@ async def _solved(
         else:
             return number, records
     raise ValueError
+
+
+def _platforms() -> "list[Subdir]":
+    """Return the platforms whose packages run on this machine: its own, and that of packages for any machine."""
+    from rattler import Subdir
+
+    return [Subdir.current(), Subdir("noarch")]
 
 
 async def _install(request: "CondaRequest", records: "list[RepoDataRecord]", client: "Client") -> None:
@@ -143,7 +149,9 @@ async def _pythons(request: "CondaRequest", channels: "list[Channel]", gateway: 
 
     specs = [spec for text in request.specs if (spec := MatchSpec(text)).name]
     specs = [spec for spec in specs if spec.name is not None and spec.name.normalized == "python"]
-    sources = await gateway.query(sources=channels, platforms=PLATFORMS, specs=[MatchSpec("python")], recursive=False)
+    sources = await gateway.query(
+        sources=channels, platforms=_platforms(), specs=[MatchSpec("python")], recursive=False
+    )
     records = [record for source in sources for record in source]
     if not specs or any(all(spec.matches(record) for spec in specs) for record in records):
         return ()
