@@ -12,12 +12,25 @@ from tests.serving.lab import until
 
 @contextmanager
 def tainted(shipped: Shipped) -> Iterator[None]:
-    """Taint the only node of the cluster, so that it takes only other Pods."""
+    """Taint the only node of the cluster, so that it takes only other Pods. Wait until the scheduler has seen the taint."""
     shipped.kubectl("taint", "node", "localhost", "pool=staff:NoSchedule", "--overwrite")
     try:
+        until(lambda: _is_unschedulable(shipped), 60)
         yield
     finally:
         shipped.kubectl("taint", "node", "localhost", "pool-")
+
+
+def _is_unschedulable(shipped: Shipped) -> bool:
+    """Return True if the scheduler finds no node for a new Pod. The Pod is deleted again."""
+    probe = ("pod", "taint-probe", "--namespace=default")
+    path = "jsonpath={.status.conditions[?(@.type=='PodScheduled')].status}"
+    shipped.kubectl("run", probe[1], probe[2], "--image=none.invalid/none", "--restart=Never")
+    try:
+        until(lambda: shipped.kubectl("get", *probe, "-o", path))
+        return shipped.kubectl("get", *probe, "-o", path) == "False"
+    finally:
+        shipped.kubectl("delete", *probe, "--grace-period=0", "--force")
 
 
 @contextmanager

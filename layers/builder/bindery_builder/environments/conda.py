@@ -74,6 +74,8 @@ def make_conda_environment(
     if code:
         raise failed(specs.file, code, last, _crash(code, last))
     result = CondaResult.model_validate_json(result_file.read_bytes())
+    if result.why and (panic := _panic(last)):  # the error is that of another thread, which the panic has ended
+        raise failed(specs.file, 1, last, panic)
     if result.why:
         raise _failure(runner, specs, result)
     _compile(runner, prefix)
@@ -86,11 +88,17 @@ def _crash(code: int, last: list[str]) -> str:
         return ""
     if any(_NO_MEMORY.search(line) for line in last):
         return "solving its packages takes more memory than a build may use"
-    panic = next((number for number, line in enumerate(last) if " panicked at " in line), len(last))
-    return ": ".join(["the installer of conda packages crashed", *last[panic + 1 : panic + 2]])
+    return _panic(last) or _CRASH
+
+
+def _panic(last: list[str]) -> str:
+    """Return the message of a panic in the process's output, or an empty string."""
+    panic = next((number for number, line in enumerate(last) if " panicked at " in line), None)
+    return "" if panic is None else ": ".join([_CRASH, *last[panic + 1 : panic + 2]])
 
 
 _CRASHED = [code for number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS) for code in (-number, 128 + number)]
+_CRASH = "the installer of conda packages crashed"
 _NO_MEMORY = re.compile(r"memory allocation of|cannot allocate memory|bad_alloc|MemoryError", re.IGNORECASE)
 
 
