@@ -4,17 +4,15 @@ import json
 import re
 import shutil
 import signal
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import bindery
-import bindery_builder
 from bindery.domain.errors import BinderyError, BuildFailed
-from bindery_builder.environments.conda_request import CHANNELS_ADDRESS, CondaRequest, CondaResult, CondaSpecs
+from bindery_builder.environments.conda_request import CondaRequest, CondaResult, CondaSpecs
 from bindery_builder.failure_reason import failed
 from bindery_builder.process.environment import MARK
+from bindery_builder.process.own_script import own_script
 from bindery_builder.process.runner import Runner
 
 JUPYTER: Final = ("notebook >=7", "ipywidgets >=8", "jupyter-resource-usage", "jupyter-offlinenotebook", "nbgitpuller")
@@ -27,7 +25,6 @@ A package that the repository names is left out of the groups. Python 3.10 is re
 is installed from PyPI. A change here changes every environment: increase RECIPE in bindery_local/builds/uv/builds.py, too.
 """
 _SCRIPT = Path(__file__).with_name("conda_script.py")
-_PACKAGES = dict.fromkeys(str(Path(name).parents[1]) for name in (bindery.__file__, bindery_builder.__file__) if name)
 _ACTIVATE = """\
 for script in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do
     [ -f "$script" ] && . "$script"
@@ -48,7 +45,7 @@ class CondaSource:
     """Origin of conda packages. cache: folder of downloaded packages, shared by all builds. channels: address of channels with a name."""
 
     cache: Path
-    channels: str = CHANNELS_ADDRESS
+    channels: str
 
 
 def make_conda_environment(
@@ -69,8 +66,7 @@ def make_conda_environment(
     request_file, result_file = folder / "conda.json", folder / "conda-result.json"
     request_file.write_text(request.model_dump_json())
     runner.log.say(f"Solving the conda packages of {specs.file}", "building")
-    command = [sys.executable, "-I", str(_SCRIPT), str(request_file), str(result_file), *_PACKAGES]
-    code, last = runner.run(command, folder)
+    code, last = runner.run(own_script(_SCRIPT, request_file, result_file), folder)
     if code:
         raise failed(specs.file, code, last, _crash(code, last))
     result = CondaResult.model_validate_json(result_file.read_bytes())
@@ -144,8 +140,7 @@ def activation(runner: Runner, prefix: Path, folder: Path) -> dict[str, str]:
     if shell is None or not any(prefix.glob("etc/conda/activate.d/*.sh")):
         return variables
     answer = folder / "activation"
-    in_prefix = Runner(before, runner.deadline, runner.stopped, runner.log, runner.room)
-    code, last = in_prefix.run([shell, "-c", _ACTIVATE, "activate", str(answer)], prefix)
+    code, last = replace(runner, environment=before).run([shell, "-c", _ACTIVATE, "activate", str(answer)], prefix)
     if code:
         raise failed("activation scripts", code, last)
     if not answer.is_file():  # a pipe in its place would block this thread

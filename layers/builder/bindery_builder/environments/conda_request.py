@@ -9,8 +9,6 @@ from pydantic import BaseModel, ConfigDict
 from bindery.domain.errors import BuildFailed
 
 DEFAULT_CHANNEL: Final = "conda-forge"
-CHANNELS_ADDRESS: Final = "https://conda.anaconda.org"
-"""Address below which channels are found by their names."""
 DEFAULTS: Final = ("main", "r")
 """Channels that `defaults` stands for."""
 MOST_CHANNELS, MOST_SPECS, MOST_CHARACTERS = 20, 2000, 400
@@ -115,13 +113,12 @@ class CondaPackage(BaseModel):
 class CondaResult(BaseModel):
     """Result of the process: packages, or a failure.
 
-    base: number of the base group that was installed. why: the reason of the failure, for people. pythons: versions that the channels
+    why: the reason of the failure, for people. pythons: versions that the channels
     have, if no requested Python is among them.
     """
 
     model_config = ConfigDict(frozen=True)
 
     packages: tuple[CondaPackage, ...] = ()
-    base: int = 0
     why: str = ""
     pythons: tuple[str, ...] = ()

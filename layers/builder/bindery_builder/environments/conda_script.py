@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -55,38 +56,35 @@ async def _make(request: "CondaRequest") -> "CondaResult":
     gateway = Gateway(cache_dir=Path(request.cache) / "repodata", client=client)
     try:
         channels = [Channel(address) for address in request.channels]
-        number, records = await _solved(request, channels, gateway)
+        records = await _solved(request, channels, gateway)
         print(f"Installing {len(records)} conda packages ({_megabytes(records)} MB)", flush=True)  # noqa: T201 - the log
         await _install(request, records, client)
     except SolverError as error:
         return CondaResult(why=_reason(error), pythons=await _pythons(request, channels, gateway))
     except (InvalidChannelError, InvalidMatchSpecError, GatewayError, InstallerError, TransactionError) as error:
         return CondaResult(why=str(error))
-    return CondaResult(packages=tuple(map(_package, records)), base=number)
+    return CondaResult(packages=tuple(map(_package, records)))
 
 
-async def _solved(
-    request: "CondaRequest", channels: "list[Channel]", gateway: "Gateway"
-) -> "tuple[int, list[RepoDataRecord]]":
-    """Return the solution with the first group of base packages that has one, and the group's number. Raises SolverError."""
+async def _solved(request: "CondaRequest", channels: "list[Channel]", gateway: "Gateway") -> "list[RepoDataRecord]":
+    """Return the solution with the first group of base packages that has one. Raises SolverError."""
     from rattler import MatchSpec, VirtualPackage, solve
     from rattler.exceptions import SolverError
 
     own = [MatchSpec(text) for text in request.specs]
     requested = {spec.name.normalized for spec in own if spec.name is not None}
     machine = VirtualPackage.detect()
-    for number, group in enumerate(request.base):
+
+    async def solved_with(group: tuple[str, ...]) -> "list[RepoDataRecord]":
         base = [spec for text in group if (spec := MatchSpec(text)).name and spec.name.normalized not in requested]
-        try:
-            records = await solve(
-                channels, [*own, *base], gateway=gateway, platforms=_platforms(), virtual_packages=machine
-            )
-        except SolverError:
-            if number == len(request.base) - 1:
-                raise
-        else:
-            return number, records
-    raise ValueError
+        specs = [*own, *base]
+        return await solve(channels, specs, gateway=gateway, platforms=_platforms(), virtual_packages=machine)
+
+    *groups, last = request.base
+    for group in groups:
+        with suppress(SolverError):
+            return await solved_with(group)
+    return await solved_with(last)
 
 
 def _platforms() -> "list[Subdir]":

@@ -1,6 +1,5 @@
 """Planning in a separate process, so that configuration files cannot use up the control plane's memory or time."""
 
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -8,17 +7,15 @@ from typing import Final, Self
 
 from pydantic import BaseModel
 
-import bindery
-import bindery_builder
 from bindery.domain.errors import BuildFailed, CannotBuild, RepositoryUnusable
 from bindery.domain.failure import Failure
 from bindery_builder.environments.plan import Plan, read_plan
+from bindery_builder.process.own_script import own_script
 from bindery_builder.process.resource_limits import OUT_OF_MEMORY_EXIT_CODE
 from bindery_builder.process.runner import Runner, TimeOver
 
 WALL_SECONDS: Final = 90.0
 _SCRIPT = Path(__file__).with_name("plan_script.py")
-_PACKAGES = dict.fromkeys(str(Path(name).parents[1]) for name in (bindery.__file__, bindery_builder.__file__) if name)
 _STEP = "configuration files"
 _REFUSALS = {kind.__name__: kind for kind in (BuildFailed, CannotBuild, RepositoryUnusable)}
 
@@ -53,8 +50,7 @@ def planned(runner: Runner, content: Path, folder: Path) -> Plan:
     answer = folder / "plan.json"
     limited = replace(runner, deadline=min(runner.deadline, time.monotonic() + WALL_SECONDS))
     try:
-        command = [sys.executable, "-I", str(_SCRIPT), str(content), str(answer), *_PACKAGES]
-        code, _ = limited.run(command, folder, quiet=True)
+        code, _ = limited.run(own_script(_SCRIPT, content, answer), folder, quiet=True)
     except TimeOver:
         runner.check()
         raise _too_much("time") from None

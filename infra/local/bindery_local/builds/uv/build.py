@@ -77,7 +77,8 @@ class UvAttempt:
             self._conda(plan.conda)
             return
         python = self._python(plan.python)
-        if python is None:
+        if python is None and plan.python:
+            self._conda_python(plan.python)
             return
         command = [self.uv.path, "venv", *self.uv.configuration, "--quiet", "--no-project", "--python", str(python)]
         code, last = self.runner.run([*command, str(self.folder / "venv")], self.folder)
@@ -93,7 +94,7 @@ class UvAttempt:
         self.runner = replace(self.runner, environment={**self.runner.environment, **self._variables})
 
     def _python(self, wanted: PythonWanted | None) -> Path | None:
-        """Return an interpreter of this machine. Without one that fits, make a conda environment with it and return None."""
+        """Return an interpreter of this machine, or None if the requested version is missing."""
         if wanted is None:
             if python := self.uv.python():
                 return python
@@ -111,13 +112,16 @@ class UvAttempt:
                 "building",
             )
             return python
+        return None
+
+    def _conda_python(self, wanted: PythonWanted) -> None:
+        """Make a conda environment with a Python that this machine does not have."""
         self.log.say(f"No Python {wanted.request} is on this machine: it comes from conda-forge.", "building")
         try:
             self._conda(CondaSpecs(wanted.file, (), (f"python {wanted.conda_version}",)))
         except BuildFailed as error:
             missing = f"Python {wanted.request} is not on this machine"
             raise BuildFailed(step=wanted.file, why=f"{missing}, and {error.facts['why']}") from None
-        return None
 
     def _post_build(self, script: Path) -> None:
         self.step = script.relative_to(self._content).as_posix()

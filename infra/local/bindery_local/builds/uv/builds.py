@@ -11,7 +11,6 @@ from bindery.ports.clock import Clock
 from bindery.ports.contents import Contents
 from bindery.ports.queue import Queue
 from bindery_builder.environments.conda import CondaSource
-from bindery_builder.environments.conda_request import CHANNELS_ADDRESS
 from bindery_builder.environments.uv_command import UvCommand
 from bindery_builder.process.environment import build_environment
 from bindery_builder.process.runner import Room, Runner
@@ -46,7 +45,7 @@ class UvBuilds:
         max_bytes: int = 20 * GIGABYTE,
         max_build_bytes: int = 10 * GIGABYTE,
         uv: str = "",
-        conda_channels: str = CHANNELS_ADDRESS,
+        conda_channels: str,
     ) -> None:
         self._environments = Environments(home, clock)
         self._contents, self._max_build_bytes = contents, max_build_bytes
